@@ -118,7 +118,10 @@ def test_tokens_fall_in_price_and_hardware_by_itself():
 
 
 def test_a_hint_leads_to_a_file_that_is_accepted():
-    assert "lifecycle.fine_tuning_usd" in told_of("noft2").verdict.because
+    asked = "lifecycle.model.parameters or lifecycle.fine_tuning_usd"
+    told = told_of("noft2")
+    assert asked in told.verdict.because
+    assert f"not known: give {asked}" in {entry.because for entry in told.verdict.lines}
     assert "inference" == told_of("noft3").verdict.dominated_by
 
 

@@ -49,7 +49,12 @@ def classify_workload(
         life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
     verdict = judge(life, rules, beside_the_cost(life.values, course, market, created))
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
-    outlook = opportunities.outlook(found, left, _expiries(market, verdict, created), lifecycle.horizon_months)
+    first = opportunities.has_to_change(life, market, found, created)
+    expires = [
+        opportunities.price_expiry(opportunities.price_date(life, lifecycle, market), created),
+        *_expiries(market, verdict, created),
+    ]
+    outlook = opportunities.outlook(found, left, expires, lifecycle.horizon_months, first=first)
     return Classification(
         schema_version=SCHEMA_VERSION,
         created=created,
@@ -57,9 +62,9 @@ def classify_workload(
         workload=name,
         requests_per_s=requests_per_s,
         horizon_months=lifecycle.horizon_months,
-        headline=headline(life, lifecycle, market, verdict, outlook, created=created),
+        headline=first or headline(life, lifecycle, market, verdict, outlook),
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
-        outlook=_beside_training(outlook, verdict),
+        outlook=_beside_training(outlook, verdict) if first is None else outlook,
         energy=lifetime_energy(life.figures, market),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
         notes=tuple(_notes(life.values)),
@@ -77,7 +82,6 @@ def _notes(x: Values) -> Iterator[str]:
 
 def _expiries(market: Market, verdict: Verdict, created: str) -> list[Expiry]:
     return [
-        opportunities.price_expiry(market.price_date, created),
         *opportunities.vendor_expiry(market, created),
         *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),

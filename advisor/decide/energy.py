@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 from advisor.decide.lifetime import fleet, intervals, training_cost
 from advisor.decide.lifetime.inputs import Market
-from advisor.decide.lifetime.serving_cost import WATTS_PER_KILOWATT, Values, is_in_the_field, uses_api
+from advisor.decide.lifetime.serving_cost import (
+    WATTS_PER_KILOWATT,
+    Values,
+    device_s_per_request,
+    is_in_the_field,
+    missing_of_plan,
+    uses_api,
+)
 from advisor.schema.lifetime import LifetimeEnergy
 from advisor.schema.record import Estimate
 
@@ -69,14 +76,14 @@ def _estimates(market: Market) -> dict[str, Estimate]:
 
 def _reason(x: Values) -> str:
     if "serving_usd_per_hour" in x:
-        return "what serving costs is known only as a sum: give lifecycle.model and lifecycle.request instead"
+        way_out = "" if device_s_per_request(x) is not None else f": give {missing_of_plan(x)} instead"
+        return f"what serving costs is known only as a sum{way_out}"
     if uses_api(x):
         return "somebody else's devices serve the tokens: what they draw is not known"
     if is_in_the_field(x):
         return "what units in the field draw is counted with them (lifecycle.edge.unit_watts)"
     if fleet.device_hours(x) is None:
-        has_work = "parameters" in x and "input_tokens" in x
-        return "the rate or the memory of the device is not known" if has_work else "give lifecycle.model and lifecycle.request"
+        return f"give {missing_of_plan(x)}"
     return "the catalog has no power rating of the device"
 
 

@@ -48,11 +48,6 @@ def market_of(
         devices[own] = _device(read[own], HardwareChoice(), books)
     apis = (serving.api_model if serving else None, options.alternative_api if options else None)
     tokens = [_token_prices(name) if name else None for name in apis]
-    # A price that the user gives has no date of ours.
-    is_given = {own: bool(serving and serving.device_usd_per_hour), training: bool(lifecycle.training_device_usd_per_hour)}
-    priced = [entry.usd_per_hour for name, entry in devices.items() if entry.usd_per_hour is not None and not is_given.get(name)]
-    dates = [constant.source.date for constant in priced if constant.source.what != GIVEN]
-    dates += [entry.date for entry in tokens if entry is not None]
     return Market(
         model=model,
         device=devices[own] if own else None,
@@ -61,7 +56,6 @@ def market_of(
         others=tuple(devices[name] for name in (options.alternative_devices if options else ())),
         api=tokens[0],
         alternative_api=tokens[1],
-        price_date=min(dates, default=None),
         grams_co2e_per_kwh=_grid(energy),
         power_usage_effectiveness=energy.power_usage_effectiveness if energy else None,
     )

@@ -13,6 +13,7 @@ from advisor.tell.words.portfolio import portfolio_words
 
 WIDTH = 110
 MOST_TURNS = 4
+NOTE = " " * 4
 
 
 def classification_text(classification: Classification) -> str:
@@ -72,13 +73,18 @@ def _opportunities(found: tuple[Opportunity, ...], horizon: str) -> str:
     if not found:
         return ""
     head = f"{'change':<50}{'saves a year':>26}{'once':>10}  paid back"
-    rows = [
+    rows = [line for entry in found for line in _opportunity(entry)]
+    return "\n".join((head, f"{'':<50}{f'mean of {horizon}':>26}", *rows))
+
+
+def _opportunity(entry: Opportunity) -> list[str]:
+    """Return a row of the table, and below it what is to be known of it."""
+    row = (
         f"{entry.title[:48]:<50}"
         f"{units.ends(entry.saving_usd_per_year.low, entry.saving_usd_per_year.high, units.usd):>26}"
         f"{units.usd(entry.once_usd.value):>10}  {_paid_back(entry)}"
-        for entry in found
-    ]
-    return "\n".join((head, f"{'':<50}{f'mean of {horizon}':>26}", *rows))
+    )
+    return [row, *([textwrap.fill(entry.because, WIDTH, initial_indent=NOTE, subsequent_indent=NOTE)] if entry.because else [])]
 
 
 def _paid_back(entry: Opportunity) -> str:

@@ -78,10 +78,10 @@ def test_a_year_at_today_s_traffic_is_what_serving_takes_of_it(planned, logarith
             Lifecycle(request=LifeRequest(input_tokens=9.0), serving=LifeServing(api_model="gpt-4.1-mini")),
             "somebody else's devices",
         ),
-        (Lifecycle(model=LifeModel(parameters=1e9)), "give lifecycle.model and lifecycle.request"),
+        (Lifecycle(model=LifeModel(parameters=1e9)), "give lifecycle.request.input_tokens"),
         (
             msgspec.structs.replace(CHATBOT, serving=LifeServing(device="c6i.xlarge", device_usd_per_hour=1.0)),
-            "rate or the memory",
+            "the catalog has no rate of the device",
         ),
     ],
 )

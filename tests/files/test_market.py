@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide.lifetime.given import GIVEN
 from advisor.errors import InputError
 from advisor.files import catalog
 from advisor.files.market import lifetime_model, market_of
@@ -66,7 +67,7 @@ def test_a_price_that_the_user_gives_always_wins(tmp_path_factory, name, usd):
 
     for device in (market.device, market.training_device, *market.others):
         assert (usd, usd, usd) == (device.usd_per_hour.value, device.usd_per_hour.low, device.usd_per_hour.high)
-    assert market.price_date is None
+        assert device.usd_per_hour.source.what == GIVEN
 
 
 def test_a_book_that_is_not_there_is_refused_by_its_key(folder):

@@ -42,6 +42,19 @@ lifecycle:
   labels_usd: 0
   serving: {serving_usd_per_hour: 0.02}
 """
+TUNED = """
+name: tuned
+traffic: {requests_per_s: 1 M/day}
+lifecycle:
+  horizon_months: 24
+  fine_tunings_per_year: 2
+  model: {parameters: 8 B}
+  request: {input_tokens: 1155, output_tokens: 211}
+  serving: {device: h100_sxm, device_usd_per_hour: 3.99}
+  fine_tuning: {fine_tuning_tokens: 10 M}
+  data: {labels_to_buy: 5 k, usd_per_label: 1}
+  options: {alternative_api: gpt-4.1-mini}
+"""
 # What a command that answers at once may not wait for.
 SLOW = {"numpy", "jinja2", "onnxruntime", "onnx", "scipy", "rich", "psutil"}
 
@@ -453,3 +466,13 @@ def test_a_workload_that_is_wrong_is_refused_by_its_line(tmp_path):
 
     with pytest.raises(InputError, match=r"w\.jsonl:4: traffic: missing"):
         plan_portfolio(tmp_path / "lines.yaml", now=NOW, processes=2)
+
+
+@pytest.mark.parametrize("format_", ["text", "md", "html"])
+def test_what_is_to_be_known_of_a_change_stands_in_every_format(advisor, tmp_path, format_):
+    (tmp_path / "w.yaml").write_text(TUNED)
+
+    status, out, _ = advisor("classify", "w.yaml", "--now", NOW, *(() if format_ == "text" else ("--format", format_)))
+
+    assert status == 0
+    assert "of fine-tuning runs and labels over 2 years fall away, which is taken off already" in " ".join(out.split())

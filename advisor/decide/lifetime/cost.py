@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from advisor.decide.lifetime import fleet, intervals, training_cost
+from advisor.decide.lifetime import fleet, intervals, serving_cost, training_cost
 from advisor.decide.lifetime.horizon import months, worth_of_a_month
 from advisor.decide.lifetime.serving_cost import Values, is_in_the_field, uses_api
 from advisor.schema.lifetime import CostLine, Kind
@@ -27,7 +27,7 @@ class Line(NamedTuple):
     is_required: bool
     formula: str
     compute: Callable[[Values], float | None]
-    way_out: str
+    missing: Callable[[Values], str] | str  # the keys to give where it is not known
 
 
 def _serving(x: Values) -> float | None:
@@ -93,8 +93,7 @@ LINES: dict[str, Line] = {
         True,
         "what serves the requests, for every hour of the horizon",
         _serving,
-        "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where no list has a price, and "
-        "device_requests_per_s where the catalog has no rate), or lifecycle.serving.serving_usd_per_hour",
+        serving_cost.missing,
     ),
     "engineers who keep it running": Line(
         "inference",
@@ -110,35 +109,35 @@ LINES: dict[str, Line] = {
         "releases x experiments each x 6 (all weights) or 4 (LoRA, QLoRA) x parameters x tokens / (peak x MFU) x usd an hour; "
         "or releases x usd per run",
         _releases,
-        "lifecycle.fine_tunings_per_year, and lifecycle.fine_tuning or lifecycle.fine_tuning_usd",
+        training_cost.missing_of_runs,
     ),
     "engineers who fine-tune": Line(
         "fine-tuning",
         False,
         "releases x days each x usd a day",
         _release_team,
-        "lifecycle.fine_tuning.engineer_days_per_release",
+        training_cost.missing_of_release_team,
     ),
     "labels": Line(
         "data",
         True,
         "(labels + labels a release x releases) x usd each x (1 + share that is reviewed); or as given",
         training_cost.labels_usd,
-        "lifecycle.labels_usd, or lifecycle.data with labels_to_buy and usd_per_label",
+        training_cost.missing_of_labels,
     ),
     "validation": Line(
         "data",
         False,
         "once, and for each release, as given",
         training_cost.validation_usd,
-        "lifecycle.data.validation_usd or lifecycle.data.validation_usd_per_release",
+        training_cost.missing_of_validation,
     ),
     "pre-training": Line(
         "pre-training",
         True,
         "6 x parameters x tokens x runs on the way / (peak x MFU) x usd an hour; or as given; none where nothing is written",
         _pre_training,
-        "lifecycle.pre_training or lifecycle.pre_training_usd",
+        training_cost.missing_of_pre_training,
     ),
     "engineers who pre-train": Line(
         "pre-training",
@@ -283,8 +282,7 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     }
     ends = {line: part.ends for line, part in parts.items()}
     lines = tuple(
-        _line(name, _formula(name, x), ends.get(name), watched[name].read & assumed, _measured(figures, watched[name].read))
-        for name in LINES
+        _line(name, x, ends.get(name), watched[name].read & assumed, _measured(figures, watched[name].read)) for name in LINES
     )
     by_kind = totals(known)
     if by_kind is None:
@@ -316,11 +314,17 @@ def _measured(figures: Mapping[str, Estimate], read: AbstractSet[str]) -> str:
     return "; ".join(f"{name} measured, {figures[name].source}" for name in found)
 
 
-def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str], measured: str) -> CostLine:
-    line = LINES[name]
+def missing_of(name: str, x: Values) -> str:
+    """Return the keys of the workload file to give where a line is not known, of those that are not there."""
+    missing = LINES[name].missing
+    return missing if isinstance(missing, str) else missing(x)
+
+
+def _line(name: str, x: Values, ends: intervals.Ends | None, assumed: set[str], measured: str) -> CostLine:
+    line, formula = LINES[name], _formula(name, x)
     if ends is None:
-        missing = "not known" if line.is_required else "not counted"
-        return CostLine(what=name, kind=line.kind, usd=None, formula=formula, because=f"{missing}: give {line.way_out}")
+        what = "not known" if line.is_required else "not counted"
+        return CostLine(what=name, kind=line.kind, usd=None, formula=formula, because=f"{what}: give {missing_of(name, x)}")
     basis: Basis = "assumed" if assumed else "projected"
     return CostLine(
         what=name,

@@ -158,6 +158,20 @@ def mean_replicas(x: Values) -> float | None:
     return _product(parts, counts) / math.fsum(parts) / found.least
 
 
+def reserved_replicas(x: Values) -> float | None:
+    """Return how many replicas a commitment of whole years is about, as many times those that stay on anyway."""
+    found = fleet_of(x)
+    if found is None or serving_cost.uses_api(x) or "serving_usd_per_hour" in x:
+        return None
+    return found.always_on(_least_growth(x, months(x))) / found.each / found.least
+
+
+def spot_replicas(x: Values) -> float | None:
+    """Return how many replicas there are beyond those that stay on anyway, on the mean of the horizon, as many times these."""
+    mean = mean_replicas(x)
+    return None if mean is None else mean - 1.0
+
+
 def _product(left: Iterable[float], right: Iterable[float]) -> float:
     return math.fsum(a * b for a, b in zip(left, right, strict=True))
 
@@ -184,12 +198,16 @@ def _devices_by_month(found: Fleet, x: Values, course: tuple[Month, ...]) -> lis
         counts = [count - beyond * max(0.0, count - floor) for count in counts]
     if "reserved_fraction" not in x:
         return [count * usd * weight for count, weight in zip(counts, rented_hours(x), strict=True)]
-    # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
-    always = found.always_on(min((month.growth for month in course[: _committed_months(x)]), default=1.0))
+    always = found.always_on(_least_growth(x, course))
     spared = _reserved(always * usd, x, course)
     return _discounted(
         [count * usd * month.price - saved for count, month, saved in zip(counts, course, spared, strict=True)], course
     )
+
+
+def _least_growth(x: Values, course: Sequence[Month]) -> float:
+    """Return the growth up to which devices are on in every month that is committed: anything more may stand idle while it is paid."""
+    return min((month.growth for month in course[: _committed_months(x)]), default=1.0)
 
 
 def _committed_months(x: Values) -> int:

@@ -81,7 +81,6 @@ class Market(Record, frozen=True, kw_only=True):
     others: tuple[Device, ...] = ()
     api: TokenPrices | None = None
     alternative_api: TokenPrices | None = None
-    price_date: str | None = None  # of the oldest price that counts
     grams_co2e_per_kwh: Constant | None = None  # of the grid that the workload names
     power_usage_effectiveness: float | None = None  # as given
 

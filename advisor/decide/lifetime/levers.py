@@ -1,5 +1,6 @@
 """What can be done about the cost of serving: where it can be evaluated, what it takes; and what else could serve: device, API, student."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -60,10 +61,12 @@ def once_usd(move: Move, x: Values, left: Values | None = None) -> tuple[float, 
 
 
 def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
-    """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
+    """Return the effort of a lever: that of one deployment, and more where there are more replicas that it changes."""
     days, grows = move.lever.effort_engineer_days, move.exponent
-    replicas = 1.0
-    if grows is not None:
+    replicas, which = 1.0, "the fleet is so many times the least, on average"
+    if grows is not None and move.touched is not None:
+        replicas, which = max(1.0, move.touched(x) or 1.0), "it is about so many times the least that is on"
+    elif grows is not None:
         left = move.changed(x) if left is None else left
         replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(left) or 1.0)
     if grows is None or replicas == 1:
@@ -73,7 +76,7 @@ def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
         low=days.low * replicas**grows.low,
         high=days.high * replicas**grows.high,
         basis="assumed",
-        source=f"{days.source.what}, times {replicas:.3g}^{grows.value:g}: the fleet is so many times the least, on average",
+        source=f"{days.source.what}, times {replicas:.3g}^{grows.value:g}: {which}",
     )
 
 
@@ -83,12 +86,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         return missing
     if not market.others:
         return "give lifecycle.options.alternative_devices: names of the catalog to compare with"
-    priced = []
-    for device in market.others:
-        after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
-        paid = cost.by_month(after, SERVING) if after is not None else None
-        if after is not None and paid is not None:
-            priced.append((sum(paid), device, after))
+    priced = priced_devices(x, market)
     if not priced:
         return "none of those that were named can be evaluated, each for its own reason"
     _, best, after = min(priced, key=_first)
@@ -104,6 +102,17 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         effect=factor,
         because=f"the cheapest of {len(priced)} that can be evaluated: {others}",
     )
+
+
+def priced_devices(x: Values, market: Market) -> list[tuple[float, Device, Values]]:
+    """Return the other devices that can be evaluated, each with what serving costs there, and the inputs with it."""
+    found = []
+    for device in market.others:
+        after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
+        paid = cost.by_month(after, SERVING) if after is not None else None
+        if after is not None and paid is not None:
+            found.append((sum(paid), device, after))
+    return found
 
 
 def _moved(x: Values, effect: float, *, device: Device, market: Market) -> dict[str, float]:
@@ -186,12 +195,12 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if market.alternative_api is None:
         return "give lifecycle.options.alternative_api: a model of the price list that would do"
     if any(name not in x for name in serving_cost.REQUEST):
-        return "give lifecycle.request: the tokens of a request"
+        return "give lifecycle.request.input_tokens: the tokens of a request"
     prices = market.alternative_api
     if x["output_tokens"] > 0 and prices.output_usd is None:
         return f"the list has no price of a token that {prices.id} generates"
     change = partial(_bought, prices=api_figures(prices))
-    remarks = [f"{prices.source}, {prices.date}", *_retired(prices)]
+    remarks = [*_falls_away(x), f"{prices.source}, {prices.date}", *_retired(prices)]
     if prices.cached_usd is not None and x.get("shared_prefix_tokens") and "cached_tokens" not in x:
         remarks.append(
             f"cached input at {prices.cached_usd / prices.input_usd:.0%} of its price counts with lifecycle.request.cached_tokens"
@@ -199,6 +208,17 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if prices.batch_input_usd is not None and "batch_fraction" not in x:
         remarks.append("its batch prices count with lifecycle.request.batch_fraction")
     return Move(lever, "served by", "own devices", prices.id, change, because="; ".join(remarks), lines=TRAINED)
+
+
+def _falls_away(x: Values) -> Iterator[str]:
+    """Yield what is saved beside serving where somebody else's model answers."""
+    paid = {name: cost.LINES[name].compute(x) or 0.0 for name in TRAINED if name not in SERVING}
+    needless = [name for name, usd in paid.items() if usd > 0]
+    if needless:
+        yield (
+            f"{units.usd(math.fsum(paid.values()))} of {' and '.join(needless)} over {units.months(x['horizon_months'])} fall away, "
+            "which is taken off already"
+        )
 
 
 def _bought(x: Values, _: float, *, prices: dict[str, float]) -> dict[str, float]:
@@ -216,8 +236,10 @@ def _retired(prices: TokenPrices) -> Iterator[str]:
 def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str | None:
     if not serving_cost.uses_api(x):
         return None
-    if serving_cost.demand_devices(x) is None or "parameters" not in x:
+    if "parameters" not in x:
         return "give lifecycle.model: the open-weight model that would do"
+    if serving_cost.demand_devices(x) is None:
+        return f"give {serving_cost.missing_of_plan(self_hosted(x))}"
     if market.device is not None and "device_usd_per_hour" not in x and "device_price_usd" not in x:
         return price_way_out(market.device.id)
     after = f"{units.count(x['parameters'])} parameters on own devices"
@@ -228,10 +250,11 @@ def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) ->
         else ("whoever runs it is not counted: give lifecycle.team.serving_engineer_days_per_month")
     )
     remarks = [*(_retired(market.api) if market.api else ()), *([because] if because else [])]
-    return Move(lever, "served by", before, after, _self_hosted, because="; ".join(remarks), lines=OPERATED)
+    return Move(lever, "served by", before, after, self_hosted, because="; ".join(remarks), lines=OPERATED)
 
 
-def _self_hosted(x: Values, _: float) -> dict[str, float]:
+def self_hosted(x: Values, _: float = 1.0) -> dict[str, float]:
+    """Return the inputs with the model on own devices, and no API."""
     return {name: value for name, value in x.items() if not name.startswith("api_")}
 
 
@@ -244,7 +267,9 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
         return missing
     active = serving_cost.active_parameters(x)
     if active is None or "input_tokens" not in x:
-        return "give lifecycle.model and the tokens of lifecycle.request: what a smaller model would save of them"
+        keys = {"parameters": "lifecycle.model", "input_tokens": "lifecycle.request.input_tokens"}
+        asked = " and ".join(key for name, key in keys.items() if name not in x)
+        return f"give {asked}: what a smaller model would save"
     if options.student_parameters >= active:
         return "the smaller model is not smaller"
     labels = options.student_labels or 0.0

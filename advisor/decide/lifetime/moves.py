@@ -35,6 +35,7 @@ class Move(NamedTuple):
     because: str = ""
     lines: tuple[str, ...] = SERVING
     exponent: Constant | None = None  # by which its effort grows with the replicas that it is about
+    touched: Callable[[Values], float | None] | None = None  # these, over those that stay on anyway; None: the whole fleet
 
     def changed(self, x: Values, effect: float | None = None) -> dict[str, float]:
         """Return the inputs as the lever leaves them, with its usual effect unless another is given."""
@@ -50,7 +51,7 @@ def plan_is_missing(x: Values) -> str | None:
         return "what serving costs is known only as a sum: the tokens and devices behind it are not"
     if serving_cost.uses_api(x):
         return "somebody else's model is paid by the token: what runs it is not ours to change"
-    return None if serving_cost.demand_devices(x) is not None else "give lifecycle.model and lifecycle.request"
+    return None if serving_cost.demand_devices(x) is not None else f"give {serving_cost.missing_of_plan(x)}"
 
 
 def not_rented(x: Values) -> str | None:
@@ -163,7 +164,7 @@ def reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     committed = horizon // MONTHS_PER_YEAR * MONTHS_PER_YEAR
     because = f"of what is on at every hour of {units.months(committed)}, a year at a time, paid whether it is used or not"
     after = f"reserved, {units.percent(effect.value)} less"
-    return Move(lever, "price", "on demand", after, _reserved, effect, because=because)
+    return Move(lever, "price", "on demand", after, _reserved, effect, because=because, touched=fleet.reserved_replicas)
 
 
 def _reserved(x: Values, effect: float) -> dict[str, float]:
@@ -182,7 +183,7 @@ def spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move 
     if missing is not None:
         return missing
     after = f"spot beyond the least that is always on, {units.percent(given)} less"
-    return Move(lever, "price", "on demand", after, _on_spot, exactly(given))
+    return Move(lever, "price", "on demand", after, _on_spot, exactly(given), touched=fleet.spot_replicas)
 
 
 def _on_spot(x: Values, effect: float) -> dict[str, float]:

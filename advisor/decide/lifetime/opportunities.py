@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 
 from advisor import units
-from advisor.decide.lifetime import payback
-from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import evaluated
+from advisor.decide.lifetime import cost, payback
+from advisor.decide.lifetime.given import GIVEN
+from advisor.decide.lifetime.inputs import Life, Market, forbidden
+from advisor.decide.lifetime.levers import evaluated, once_usd, priced_devices, self_hosted
+from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.payback import Gain
+from advisor.decide.lifetime.serving_cost import Values, missing_of_plan, uses_api
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
 from advisor.schema.record import Estimate, Exclusion
@@ -88,17 +91,67 @@ def _of_one(lever: Lever) -> Estimate:
     return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
 
 
-def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Sequence[Expiry], horizon_months: float) -> Outlook:
-    """Return the opportunities by what is left of their saving, and the answer: the best of them, or to change nothing."""
+def outlook(
+    found: Sequence[Opportunity],
+    left: Sequence[Exclusion],
+    expires: Sequence[Expiry],
+    horizon_months: float,
+    *,
+    first: str | None = None,
+) -> Outlook:
+    """Return the opportunities by what is left of their saving, and the answer: the best of them, or to change nothing.
+
+    `first` is what has to be done whatever they save.
+    """
     ranked = tuple(sorted(found, key=_best_first))
-    nothing = None if not ranked else not ranked[0].pays
+    nothing = False if first is not None else None if not ranked else not ranked[0].pays
     return Outlook(
-        answer=_answer(ranked, horizon_months),
+        answer=_answer(ranked, horizon_months) if first is None else f"{first[0].upper()}{first[1:]}.",
         change_nothing=nothing,
         opportunities=ranked,
         not_judged=tuple(left),
         expires_when=tuple(expires),
     )
+
+
+def has_to_change(life: Life, market: Market, found: Sequence[Opportunity], created: str) -> str | None:
+    """Return why the plan cannot be carried out, and the way out, whatever changes of it would save; None where it can be."""
+    not_allowed = forbidden(life)
+    if not_allowed is not None:
+        return f"not allowed as planned: {not_allowed}. {_way_out(found, life.values)}"
+    if market.api is not None and market.api.retired_on and units.days_between(created, market.api.retired_on) < 0:
+        return (
+            f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.retired_on}; "
+            "what follows is the cost of what cannot be bought any more"
+        )
+    return None
+
+
+def _way_out(found: Sequence[Opportunity], x: Values) -> str:
+    """Return what can be done where an API may not be used: own devices, with what they cost beside it, if that is known."""
+    home = next((entry for entry in found if entry.lever == "self-host"), None)
+    if home is None:
+        asked = missing_of_plan(self_hosted(x)) if "parameters" in x else "lifecycle.model"
+        return (
+            f"Serve an open-weight model on own devices (give {asked}, to see what that costs), or lift the restriction; "
+            "what follows is the cost of the API"
+        )
+    yearly = home.saving_usd_per_year
+    what = f"{_beside(-yearly.value)[0]} a year {_beside(-yearly.value)[1]} than the API ({_between(-yearly.high, -yearly.low)})"
+    return f"Serve the open-weight model on own devices, {what}, and about {about(home.once_usd.value)} once, or lift the restriction"
+
+
+def _between(low: float, high: float) -> str:
+    """Return an interval of what something costs beside something else: "$370 less to $100,000 more"."""
+    least, most = _beside(low), _beside(high)
+    if least[1] != most[1]:
+        return f"{' '.join(least)} to {' '.join(most)}"
+    near, far = sorted((low, high), key=abs)
+    return f"{_beside(near)[0]} to {' '.join(_beside(far))}"
+
+
+def _beside(usd: float) -> tuple[str, str]:
+    return about(abs(usd)), "more" if usd >= 0 else "less"
 
 
 def _best_first(entry: Opportunity) -> tuple[float, str]:
@@ -141,6 +194,34 @@ def about(usd: float) -> str:
 
 def _largest_saving(entry: Opportunity) -> float:
     return entry.saving_usd_per_year.value
+
+
+def price_date(life: Life, lifecycle: Lifecycle, market: Market) -> str | None:
+    """Return the date of the oldest listed price that the cost or a change that was evaluated rests on; None where there is none."""
+    x, moves = life.values, evaluated(life, lifecycle, market)[0]
+    levers = {move.lever.id for move in moves}
+    counts = [
+        *((device.usd_per_hour for _, device, _ in priced_devices(x, market)) if "other-device" in levers else ()),
+        *(
+            device.usd_per_hour
+            for name, device in (("device_usd_per_hour", market.device), ("training_device_usd_per_hour", market.training_device))
+            if device is not None and name in x and life.figures[name].basis == "list-price" and _matters(name, x, moves)
+        ),
+    ]
+    dates = [constant.source.date for constant in counts if constant is not None and constant.source.what != GIVEN]
+    dates += [market.api.date] if market.api is not None and uses_api(x) else []
+    dates += [market.alternative_api.date] if market.alternative_api is not None and "to-api" in levers else []
+    return min(dates, default=None)
+
+
+def _matters(name: str, x: Values, moves: Sequence[Move]) -> bool:
+    """Return whether a price is part of what the life costs, or of what it would cost after a change."""
+    dearer = {**x, name: 2 * x[name]}
+    return any(line.compute(dearer) != line.compute(x) for line in cost.LINES.values()) or any(
+        cost.by_month(move.changed(dearer), move.lines) != cost.by_month(move.changed(x), move.lines)
+        or once_usd(move, dearer) != once_usd(move, x)
+        for move in moves
+    )
 
 
 def price_expiry(dated: str | None, created: str) -> Expiry:

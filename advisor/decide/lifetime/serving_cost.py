@@ -30,6 +30,34 @@ def is_in_the_field(x: Values) -> bool:
     return "unit_price_usd" in x and "serving_usd_per_hour" not in x
 
 
+def missing(x: Values) -> str:
+    """Return the keys of the workload file that serving cannot be priced without; none of them is there already."""
+    keys = missing_of_plan(x)
+    can_be_a_sum = not uses_api(x) and "device_price_usd" not in x and device_s_per_request(x) is None
+    return f"{keys}, or lifecycle.serving.serving_usd_per_hour" if can_be_a_sum else keys
+
+
+def missing_of_plan(x: Values) -> str:
+    """Return the keys that the tokens or devices behind serving cannot be counted without."""
+    if uses_api(x):
+        if "input_tokens" in x:
+            return "another model of the price list: it has no price of a token that this one generates"
+        return "lifecycle.request.input_tokens"
+    is_measured = "device_requests_per_s" in x or "device_tokens_per_s" in x
+    has_request = "input_tokens" in x or "device_requests_per_s" in x or ("flop_per_request" in x and not is_measured)
+    asked = [] if "parameters" in x or is_measured else ["lifecycle.model.parameters"]
+    asked += [] if has_request else ["lifecycle.request.input_tokens"]
+    return " and ".join(asked) if asked else _missing_of_device(x)
+
+
+def _missing_of_device(x: Values) -> str:
+    if device_s_per_request(x) is None:
+        return "lifecycle.serving.device_requests_per_s (the catalog has no rate of the device)"
+    if devices_per_replica(x) is None:
+        return "lifecycle.serving.devices_per_replica (the catalog has no memory of the device)"
+    return "lifecycle.owned.device_watts" if "device_price_usd" in x else "lifecycle.serving.device_usd_per_hour"
+
+
 def usd_per_request(x: Values) -> float | None:
     """Return what one request costs at an API, None where its tokens or their prices are not known.
 

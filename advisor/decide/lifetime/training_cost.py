@@ -120,3 +120,52 @@ def validation_of_a_change_usd(x: Values) -> float | None:
     if "validation_usd_per_release" in x or "validation_usd" not in x:
         return x.get("validation_usd_per_release")
     return x["validation_usd"] / max(1.0, releases(x) or 1.0)
+
+
+def missing_of_runs(x: Values) -> str:
+    """Return the keys of the workload file that fine-tuning runs cannot be priced without; none of them is there already."""
+    each = []
+    if release_usd(x) is None:
+        if "fine_tuning_tokens" in x:
+            each = [_missing_of_compute(x, "lifecycle.fine_tuning_usd")]
+        else:
+            of_model = "" if "parameters" in x else " with lifecycle.model"
+            each = [f"lifecycle.fine_tuning_usd or lifecycle.fine_tuning{of_model}"]
+    return ", and ".join((*_missing_of_releases(x), *each))
+
+
+def missing_of_release_team(x: Values) -> str:
+    """Return the keys that the work of fine-tuning cannot be counted without."""
+    days = [] if "engineer_days_per_release" in x else ["lifecycle.fine_tuning.engineer_days_per_release"]
+    return ", and ".join((*_missing_of_releases(x), *days))
+
+
+def missing_of_labels(x: Values) -> str:
+    """Return the keys that labels cannot be priced without."""
+    if "labels_to_buy" not in x:
+        return "lifecycle.labels_usd, or lifecycle.data with labels_to_buy and usd_per_label"
+    releases_ = _missing_of_releases(x) if x.get("labels_per_release") else []
+    return ", and ".join((*releases_, *([] if "usd_per_label" in x else ["lifecycle.data.usd_per_label"])))
+
+
+def missing_of_validation(x: Values) -> str:
+    """Return the keys that validation cannot be counted without."""
+    if "validation_usd_per_release" in x:
+        return ", and ".join(_missing_of_releases(x))
+    return "lifecycle.data.validation_usd or lifecycle.data.validation_usd_per_release"
+
+
+def missing_of_pre_training(x: Values) -> str:
+    """Return the keys that pre-training, which is planned, cannot be priced without."""
+    return _missing_of_compute(x, "lifecycle.pre_training_usd")
+
+
+def _missing_of_releases(x: Values) -> list[str]:
+    return [] if "fine_tunings_per_year" in x else ["lifecycle.fine_tunings_per_year"]
+
+
+def _missing_of_compute(x: Values, whole_sum: str) -> str:
+    """Return what compute cannot be priced without: the sum, or the key that what was given lacks, unless only the catalog has it."""
+    if "parameters" not in x:
+        return f"lifecycle.model.parameters or {whole_sum}"
+    return whole_sum if device_hours(1.0, x) is None else f"lifecycle.training_device_usd_per_hour or {whole_sum}"

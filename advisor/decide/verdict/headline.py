@@ -1,4 +1,4 @@
-"""The headline of a classification: the one or two things to do with their money, what is not allowed, or that nothing pays."""
+"""The headline of a classification: the one or two things to do with their money, or that nothing pays."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from advisor import units
 from advisor.decide import combining
 from advisor.decide.lifetime import cost
-from advisor.decide.lifetime.inputs import Life, Market, forbidden
+from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.opportunities import about
@@ -31,16 +31,8 @@ LESS: tuple[tuple[str, str, Callable[[float], float]], ...] = (
 )
 
 
-def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict, outlook: Outlook, *, created: str) -> str:
-    """Return the sentence that a reader acts on."""
-    not_allowed = forbidden(life)
-    if not_allowed is not None:
-        return f"not allowed as planned: {not_allowed}. {_way_out(outlook)}"
-    if market.api is not None and market.api.retired_on and units.days_between(created, market.api.retired_on) < 0:
-        return (
-            f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.retired_on}; "
-            "what follows is the cost of what cannot be bought any more"
-        )
+def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict, outlook: Outlook) -> str:
+    """Return the sentence that a reader acts on, of a plan that can be carried out."""
     training = _training(life.values, verdict) if verdict.dominated_by not in (None, "inference") else None
     most = 1 if training is not None else 2
     actions = _actions(evaluated(life, lifecycle, market)[0], outlook, life.values, most)
@@ -50,20 +42,6 @@ def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict,
     if training is not None:
         return f"{training}; on serving, {_joined(actions)}" if actions else f"{training}; {_nothing(outlook, life)}"
     return _joined(actions) if actions else _nothing(outlook, life)
-
-
-def _way_out(outlook: Outlook) -> str:
-    """Return what can be done where an API may not be used: own devices, with what they cost beside it, if that is known."""
-    home = next((entry for entry in outlook.opportunities if entry.lever == "self-host"), None)
-    if home is None:
-        return (
-            "Serve an open-weight model on own devices (give lifecycle.model, to see what that costs), or lift the restriction; "
-            "what follows is the cost of the API"
-        )
-    yearly = home.saving_usd_per_year
-    low, value, high = (-yearly.high, -yearly.value, -yearly.low)
-    what = f"{about(abs(value))} a year {'more' if value >= 0 else 'less'} than the API ({about(low)} to {about(high)} more)"
-    return f"Serve the open-weight model on own devices, {what}, and about {about(home.once_usd.value)} once, or lift the restriction"
 
 
 def _nothing(outlook: Outlook, life: Life) -> str:

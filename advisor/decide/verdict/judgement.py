@@ -37,7 +37,9 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
         others = {other for other in moved if moved[other] != x.get(other)}
         return rules.dominated_by({**facts_at(moved, costs.at(moved, others), life.flags), **beside})
 
-    verdict = classify(facts, rules, costs.shares)
+    unknown = [name for name, line in cost.LINES.items() if line.is_required and costs.known[name] is None]
+    missing = [cost.missing_of(name, x) for name in unknown if cost.LINES[name].kind != "inference"]
+    verdict = classify(facts, rules, costs.shares, missing)
     verdict = msgspec.structs.replace(verdict, lines=costs.lines, total_usd=costs.total_usd)
     if verdict.dominated_by is None:
         return verdict

@@ -1,7 +1,7 @@
 """Facts and rules in, verdict out: whether money goes into serving or into training."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Literal
@@ -160,16 +160,16 @@ class Rulebook:
         return tuple(sorted((_finding(rule, when, _outcome(when, facts), facts) for rule, when in asked), key=_rank))
 
 
-def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> Verdict:
+def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate], missing: Sequence[str] = ()) -> Verdict:
     """Return the class with the most weight among the rules that fire, and what every rule says.
 
-    A tie of weights is "mixed". Without facts["inference_share"] there is no class, and the reason names the inputs to add.
+    A tie of weights is "mixed". Without facts["inference_share"] there is no class, and the reason names what is `missing` of training.
     `shares` are those of lifecycle.lifetime_costs; where an end of its interval gives another class, the reason says so.
     """
     findings, dominated_by = rules.findings(facts), rules.dominated_by(facts)
     share = facts.get("inference_share")
     if share is None or dominated_by is None:
-        return Verdict(dominated_by=None, because=_missing(facts), shares=dict(shares), findings=findings)
+        return Verdict(dominated_by=None, because=_missing(missing), shares=dict(shares), findings=findings)
     because = [f"Serving is {units.percent(share)} of the lifetime cost.", _balance(findings)]
     because += [
         f"At {units.percent(end)}, an end of the 90 % interval, it would be {other}."
@@ -275,11 +275,7 @@ def _balance(findings: tuple[Finding, ...]) -> str:
     return f"Weight of the rules that fire: {weights}." if weights else "No rule that weighs fires."
 
 
-def _missing(facts: Facts) -> str:
-    # Runs that cost nothing, or never happen, leave the other of the two without influence.
-    runs_are_free = facts.get("fine_tunings_per_year") == 0 or facts.get("fine_tuning_usd") == 0
-    needed = ("labels_usd",) if runs_are_free else ("fine_tuning_usd", "fine_tunings_per_year", "labels_usd")
-    missing = [f"lifecycle.{fact}" for fact in needed if facts.get(fact) is None]
-    if not missing:
+def _missing(keys: Sequence[str]) -> str:
+    if not keys:
         return "Serving's share of the lifetime cost is not known: there is no cost of serving to compare with."
-    return f"Serving's share of the lifetime cost is not known: add {', '.join(missing)} to the workload file."
+    return f"Serving's share of the lifetime cost is not known: give {'; '.join(keys)}."

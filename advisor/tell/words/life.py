@@ -165,7 +165,10 @@ def firmness(verdict: Verdict) -> str:
         else []
     )
     moved = f" Moved one at a time: {' and '.join(how)}." if how else ""
-    return f"Robust: no input that was moved changes the verdict.{moved}" if verdict.robust else f"Not robust.{moved}"
+    if verdict.robust:
+        return f"Robust: no input that was moved changes the verdict.{moved}"
+    # The class of its cost may stand whatever is moved, and the plan still be none that is allowed.
+    return f"Not robust{'' if verdict.turned_by else ': the plan is not allowed, whatever its cost is dominated by'}.{moved}"
 
 
 def flips(verdict: Verdict, most: int) -> tuple[str, ...]:

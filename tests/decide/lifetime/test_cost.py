@@ -1,22 +1,36 @@
 """The lifetime cost: lines by their formulas, shares that add up, dearer serving counts as serving, unknowns stay unknown."""
 
 import math
+import re
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime import cost, fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import KINDS, lifetime_costs
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import life_facts
-from advisor.decide.verdict.rules import FACTS, check_facts
+from advisor.decide.verdict.rules import FACTS, Rulebook, check_facts
 from advisor.files.market import market_of
+from advisor.files.rulebook import rules_with
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Lifecycle, LifeModel, LifeRequest, LifeServing
-from tests.lives import CHATBOT, MARKET, choices, life, plans
+from advisor.schema.workload import (
+    Lifecycle,
+    LifeData,
+    LifeFineTuning,
+    LifeModel,
+    LifeOptions,
+    LifePreTraining,
+    LifeRequest,
+    LifeServing,
+    LifeSituation,
+)
+from tests.lives import API, CHATBOT, MARKET, choices, life, plans
 
+RULES = Rulebook(rules_with(None, now="2026-11-28T08:00:00+00:00"))
 amounts = st.floats(0, 1e6)
 lifecycles = st.builds(
     Lifecycle,
@@ -294,3 +308,83 @@ def test_replicas_that_carry_just_the_traffic_of_today_are_not_one_more_by_round
         }
 
         assert replicas == fleet.bill_usd_per_hour(bill)
+
+
+# Lives of which anything may be left out.
+PARTS = {
+    "fine_tunings_per_year": st.none() | st.just(2.0),
+    "fine_tuning_usd": st.none() | st.just(100.0),
+    "labels_usd": st.none() | st.just(100.0),
+    "model": st.none() | st.just(LifeModel(parameters=8e9)),
+    "request": st.none()
+    | st.builds(LifeRequest, input_tokens=st.none() | st.just(1000.0))
+    | st.builds(LifeRequest, flop_per_request=st.just(1e9)),
+    "serving": st.none()
+    | st.builds(LifeServing, device_requests_per_s=st.none() | st.just(3.0))
+    | st.builds(LifeServing, device_tokens_per_s=st.just(3e3))
+    | st.builds(LifeServing, api_model=st.just("api")),
+    "fine_tuning": st.none() | st.builds(LifeFineTuning, fine_tuning_tokens=st.just(1e7)),
+    "pre_training": st.none() | st.builds(LifePreTraining, pre_training_tokens=st.just(1e9)),
+    "data": st.none()
+    | st.builds(
+        LifeData,
+        labels_to_buy=st.sampled_from([0.0, 100.0]),
+        labels_per_release=st.none() | st.just(10.0),
+        usd_per_label=st.none() | st.just(1.0),
+        validation_usd_per_release=st.none() | st.just(1e3),
+    ),
+    "situation": st.none() | st.just(LifeSituation(data_must_stay=True)),
+    "options": st.just(LifeOptions(student_parameters=1e9, alternative_api="api")),
+}
+
+
+def has(planned, key):
+    """Return whether the workload file gives a key already."""
+    for name in key.split(".")[1:]:
+        planned = getattr(planned, name) if planned is not None else None
+    return planned not in (None, ())
+
+
+@given(st.fixed_dictionaries(PARTS).map(lambda parts: Lifecycle(**parts)))
+def test_what_is_asked_for_is_not_there_already(planned):
+    uses_api = planned.serving is not None and planned.serving.api_model is not None
+    market = msgspec.structs.replace(MARKET, api=API if uses_api else None, alternative_api=API)
+    found = classify_workload("a test", 2.0, planned, market, RULES, created="2026-11-28T08:00:00+00:00")
+
+    asked = [
+        *(entry.because for entry in found.verdict.lines if entry.usd is None),
+        *(entry.reason for entry in found.outlook.not_judged),
+        *([found.verdict.because] if found.verdict.dominated_by is None else []),
+        *([found.energy.because] if found.energy.kwh is None else []),
+        found.headline,
+    ]
+
+    keys = {
+        key for text in asked if "give " in text for key in re.findall(r"lifecycle[.][a-z_.]*[a-z]", text.split("give ", 1)[1])
+    }
+    assert not [key for key in keys if has(planned, key)]
+    assert all(re.search(r"give (lifecycle|another)", entry.because) for entry in found.verdict.lines if entry.usd is None)
+
+
+@pytest.mark.parametrize(
+    ("what", "left_out", "asked"),
+    [
+        (
+            "fine-tuning runs",
+            {"model": None, "fine_tuning": LifeFineTuning(fine_tuning_tokens=1e7)},
+            "lifecycle.model.parameters or lifecycle.fine_tuning_usd",
+        ),
+        ("fine-tuning runs", {"fine_tuning": None}, "lifecycle.fine_tuning_usd or lifecycle.fine_tuning"),
+        ("labels", {"data": LifeData(labels_to_buy=10.0)}, "lifecycle.data.usd_per_label"),
+        (
+            "validation",
+            {"data": LifeData(validation_usd_per_release=10.0), "fine_tunings_per_year": None},
+            "lifecycle.fine_tunings_per_year",
+        ),
+        ("serving", {"request": None}, "lifecycle.request.input_tokens, or lifecycle.serving.serving_usd_per_hour"),
+    ],
+)
+def test_a_line_asks_for_just_what_is_missing(what, left_out, asked):
+    found = life(msgspec.structs.replace(CHATBOT, **left_out))
+
+    assert f"give {asked}" == line(lifetime_costs(found.figures, found.assumed), what).because.split(": ", 1)[1]

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor import units
 from advisor.decide.lifetime import cost, payback, serving_cost
 from advisor.decide.lifetime.inputs import life_of
-from advisor.decide.lifetime.levers import evaluated, once_usd
-from advisor.schema.workload import LifeModel, LifeOptions, LifeOwned, LifeServing, LifeSituation
+from advisor.decide.lifetime.levers import effort_days, evaluated, once_usd
+from advisor.schema.workload import LifeModel, LifeOptions, LifeOwned, LifeServing, LifeSituation, LifeTeam
 from tests.lives import API, CHATBOT, MARKET, choices, device, life
 
 RENTED = {"reserve", "spot", "autoscale", "other-device"}
@@ -123,6 +124,48 @@ def test_work_on_a_fleet_takes_more_than_work_on_one_server():
     large, fleet_, _ = moves_of(CHATBOT, requests_per_s=1e5)
 
     assert once_usd(small["quantize"], there.values)[0] < once_usd(large["quantize"], fleet_.values)[0]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.0, 1.0), st.floats(0.1, 100.0), st.sampled_from([12.0, 24.0, 30.0]))
+def test_reserving_what_is_always_on_takes_no_more_work_for_devices_that_come_later(growth, requests_per_s, horizon):
+    options = LifeOptions(spot_discount=0.5)
+    steady = msgspec.structs.replace(CHATBOT, horizon_months=horizon, options=options)
+
+    now, today, _ = moves_of(steady, requests_per_s=requests_per_s)
+    later, grown, _ = moves_of(msgspec.structs.replace(steady, growth_per_month=growth), requests_per_s=requests_per_s)
+
+    assert effort_days(later["reserve"], grown.values).value == effort_days(now["reserve"], today.values).value
+    assert effort_days(later["spot"], grown.values).value <= effort_days(later["quantize"], grown.values).value
+
+
+def test_reserving_a_second_replica_takes_more_work_than_one():
+    one, alone, _ = moves_of(msgspec.structs.replace(CHATBOT, serving=LifeServing(minimum_replicas=1)), requests_per_s=0.01)
+    many, fleet_, _ = moves_of(msgspec.structs.replace(CHATBOT, serving=LifeServing(minimum_replicas=1)), requests_per_s=1e4)
+
+    assert effort_days(one["reserve"], alone.values).value < effort_days(many["reserve"], fleet_.values).value
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 5000.0]), st.sampled_from([0.0, 4.0]))
+def test_what_falls_away_with_an_api_beside_serving_is_named_with_its_sum(releases, labels, days):
+    planned = msgspec.structs.replace(
+        CHATBOT,
+        fine_tunings_per_year=releases,
+        data=msgspec.structs.replace(CHATBOT.data, labels_to_buy=labels),
+        team=LifeTeam(serving_engineer_days_per_month=days),
+        options=LifeOptions(alternative_api="api"),
+    )
+    moves, there, _ = moves_of(planned, msgspec.structs.replace(MARKET, alternative_api=API))
+
+    move = moves["to-api"]
+    beside = (
+        payback.gain_of(move, there.figures).saving_usd.value
+        - payback.gain_of(move._replace(lines=("serving",)), there.figures).saving_usd.value
+    )
+
+    assert (f"{units.usd(beside)} of " in move.because) == ("fall away" in move.because) == (beside > 0)
+    assert ("labels" in move.because) == (labels > 0) and ("engineers who keep it running" in move.because) == (days > 0)
 
 
 def test_labels_of_a_student_cost_what_a_label_costs():

@@ -18,8 +18,8 @@ from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Source
-from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, LifeSituation
-from tests.lives import CHATBOT, MARKET, plans
+from advisor.schema.workload import Lifecycle, LifeModel, LifeOptions, LifeRequest, LifeServing, LifeSituation
+from tests.lives import CHATBOT, MARKET, device, life, plans
 
 NOW = "2026-11-22T08:00:00+00:00"
 RULES = Rulebook(rules_with(None, now=NOW))
@@ -182,7 +182,7 @@ def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
     told = classified(
         msgspec.structs.replace(CHATBOT, growth_per_month=0.05, labels_usd=4e5, data=None),
         30.0,
-        msgspec.structs.replace(MARKET, price_date="2026-09-20"),
+        msgspec.structs.replace(MARKET, device=priced_on(MARKET.device, "2026-09-20")),
     )
 
     by_what = {entry.what: entry for entry in told.outlook.expires_when}
@@ -193,17 +193,73 @@ def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
     assert by_what["another model, device or runtime is put to use"].on is None
 
 
+def priced_on(device_, day):
+    price = device_.usd_per_hour
+    source = msgspec.structs.replace(price.source, date=day)
+    return msgspec.structs.replace(device_, usd_per_hour=msgspec.structs.replace(price, source=source))
+
+
+# Lives whose prices have each a year of their own, and which of them count: those that are paid, or would be after a change.
+YEARS = {"device": "2020-01-01", "training": "2021-01-01", "other": "2022-01-01", "api": "2023-01-01", "other api": "2024-01-01"}
+DATED = msgspec.structs.replace(
+    MARKET,
+    device=priced_on(MARKET.device, YEARS["device"]),
+    training_device=priced_on(MARKET.device, YEARS["training"]),
+    others=(priced_on(device("other", 1.0), YEARS["other"]),),
+    alternative_api=msgspec.structs.replace(API, date=YEARS["other api"]),
+)
+GIVEN_PRICE = msgspec.structs.replace(CHATBOT, serving=LifeServing(device_usd_per_hour=4.0))
+
+
+@pytest.mark.parametrize(
+    ("planned", "market", "oldest"),
+    [
+        (CHATBOT, DATED, "device"),
+        (GIVEN_PRICE, DATED, "training"),
+        (msgspec.structs.replace(GIVEN_PRICE, fine_tunings_per_year=0.0), DATED, "other"),
+        (
+            msgspec.structs.replace(
+                GIVEN_PRICE,
+                fine_tunings_per_year=0.0,
+                model=LifeModel(parameters=7e11),
+                situation=LifeSituation(data_must_stay=True),
+            ),
+            DATED,
+            None,
+        ),
+        (
+            msgspec.structs.replace(GIVEN_PRICE, fine_tunings_per_year=0.0, model=LifeModel(parameters=7e11)),
+            DATED,
+            "other api",
+        ),
+        (
+            Lifecycle(
+                fine_tunings_per_year=0.0,
+                labels_usd=0.0,
+                request=LifeRequest(input_tokens=1e3, output_tokens=1e2),
+                serving=LifeServing(api_model="api"),
+            ),
+            msgspec.structs.replace(DATED, api=msgspec.structs.replace(API, date=YEARS["api"])),
+            "api",
+        ),
+    ],
+    ids=["own device", "training device", "other device", "nothing listed", "other api", "api"],
+)
+def test_only_prices_that_are_paid_or_would_be_after_a_change_end_the_advice(planned, market, oldest):
+    assert opportunities.price_date(life(planned, market=market), planned, market) == (YEARS[oldest] if oldest else None)
+
+
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)).map(datetime.isoformat)
 days = st.dates(date(2019, 1, 1), date(2036, 1, 1)).map(date.isoformat)
 
 
 @settings(deadline=None, max_examples=60)
-@given(plans(), st.floats(-3, 4), moments, st.none() | days, st.none() | days)
+@given(plans(), st.floats(-3, 4), moments, days, st.none() | days)
 def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logarithm, now, priced, retired):
     planned = msgspec.structs.replace(
         planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0
     )
-    market = msgspec.structs.replace(MARKET, api=msgspec.structs.replace(API, retired_on=retired), price_date=priced)
+    market = msgspec.structs.replace(MARKET, api=msgspec.structs.replace(API, retired_on=retired, date=priced))
 
     told = classify_workload("a test", 10**logarithm, planned, market, RULES, created=now)
 

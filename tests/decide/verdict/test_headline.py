@@ -14,8 +14,9 @@ from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
-from advisor.schema.workload import Lifecycle, LifeModel, LifeServing, LifeSituation
+from advisor.schema.workload import Lifecycle, LifeModel, LifeRequest, LifeServing, LifeSituation
 from advisor.steps.classify import classify_file
+from advisor.tell.words.life import firmness
 from tests.decide.lifetime.test_payback import API, EVERYTHING, WITH_ALL
 from tests.lives import CHATBOT, MARKET, plans
 
@@ -23,6 +24,7 @@ NOW = "2026-11-28T08:00:00+00:00"
 RULES = Rulebook(rules_with(None, now=NOW))
 SCENARIOS = sorted((Path(__file__).parents[3] / "examples" / "scenarios").glob("*.yaml"))
 MONEY = r"-?\$[\d,.]+"
+COMPARED = rf"{MONEY}(?: less)? to {MONEY} (?:more|less)"
 STAYS = LifeSituation(data_must_stay=True)
 ON_API = LifeServing(api_model="api")
 
@@ -88,7 +90,35 @@ def test_an_api_for_requests_that_may_not_leave_the_house_is_the_headline_and_no
     assert found.headline.startswith("not allowed as planned: requests may not leave the company")
     assert found.verdict.robust is False and found.verdict.because.startswith("Not allowed as planned: requests may not leave")
     assert ("give lifecycle.model" in found.headline) == (model is None)
-    assert (re.search(rf"than the API \({MONEY} to {MONEY} more\)", found.headline) is not None) == (model is not None)
+    assert (re.search(rf"than the API \({COMPARED}\)", found.headline) is not None) == (model is not None)
+    assert found.outlook.answer == f"{found.headline[0].upper()}{found.headline[1:]}."
+    assert found.outlook.change_nothing is False
+    reason = "Not robust: the plan is not allowed, whatever its cost is dominated by."
+    assert (
+        firmness(found.verdict).startswith("Not robust.")
+        if found.verdict.turned_by
+        else firmness(found.verdict).startswith(reason)
+    )
+
+
+@pytest.mark.parametrize(("tokens", "rate"), [(100.0, 2.0), (100.0, 0.01), (1e4, 200.0)])
+def test_what_own_devices_cost_beside_an_api_that_is_not_allowed_is_never_a_negative_sum(tokens, rate):
+    planned = Lifecycle(
+        fine_tunings_per_year=0.0,
+        labels_usd=0.0,
+        request=LifeRequest(input_tokens=1000.0, output_tokens=tokens),
+        serving=ON_API,
+        situation=STAYS,
+        model=LifeModel(parameters=8e9),
+    )
+
+    found = told(planned, rate, msgspec.structs.replace(MARKET, api=API))
+
+    words = re.search(rf"own devices, ({MONEY}) a year (more|less) than the API \(({COMPARED})\)", found.headline)
+    assert words is not None and "-$" not in found.headline
+    saving = next(entry for entry in found.outlook.opportunities if entry.lever == "self-host").saving_usd_per_year
+    assert (words[2] == "less") == (saving.value > 0)
+    assert words[3].endswith("less") == (saving.low > 0) and (saving.low < 0 < saving.high) == ("less to" in words[3])
 
 
 @pytest.mark.parametrize("situation", [None, LifeSituation(), LifeSituation(data_must_stay=False)])
@@ -107,6 +137,7 @@ def test_a_model_that_its_vendor_has_retired_is_the_headline():
     found = told(planned, market=msgspec.structs.replace(MARKET, api=retired))
 
     assert found.headline.startswith("choose another model: by the price list its vendor has not served api since 2026-11-27")
+    assert found.outlook.answer == f"C{found.headline[1:]}."
 
 
 def test_where_nothing_pays_the_headline_says_so_and_where_nothing_is_known_what_to_give():

@@ -122,20 +122,21 @@ def test_findings_come_by_outcome_then_weight_then_name():
 
 
 @pytest.mark.parametrize(
-    ("facts", "missing"),
+    ("missing", "said"),
     [
-        ({}, "add lifecycle.fine_tuning_usd, lifecycle.fine_tunings_per_year, lifecycle.labels_usd to"),
-        ({"fine_tuning_usd": 9.0, "labels_usd": 1.0}, "add lifecycle.fine_tunings_per_year to"),
-        ({"fine_tunings_per_year": 0.0}, "add lifecycle.labels_usd to"),
-        ({"fine_tuning_usd": 0.0}, "add lifecycle.labels_usd to"),
-        ({"fine_tuning_usd": 9.0, "labels_usd": 1.0, "fine_tunings_per_year": 2.0}, "there is no cost of serving"),
+        (("lifecycle.labels_usd",), "is not known: give lifecycle.labels_usd."),
+        (
+            ("lifecycle.a, and lifecycle.b", "lifecycle.labels_usd"),
+            "is not known: give lifecycle.a, and lifecycle.b; lifecycle.labels_usd.",
+        ),
+        ((), "there is no cost of serving"),
     ],
 )
-def test_without_serving_s_share_there_is_no_class_and_the_inputs_to_add_are_named(facts, missing):
-    verdict = classify(facts, (rule("slo_is_met"),), {})
+def test_without_serving_s_share_there_is_no_class_and_the_inputs_to_give_are_named(missing, said):
+    verdict = classify_by({}, Rulebook((rule("slo_is_met"),)), {}, missing)
 
     assert verdict.dominated_by is None
-    assert missing in verdict.because
+    assert said in verdict.because
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.horizon import EVEN, of_rates
 from advisor.decide.lifetime.inputs import Market, life_of, with_figures
 from advisor.decide.verdict.facts import beside_the_cost, life_facts
-from advisor.decide.verdict.rules import Rulebook, outcome
+from advisor.decide.verdict.rules import Rulebook, condition, outcome
 from advisor.files.market import market_of
 from advisor.files.rulebook import read_rules
 from advisor.files.workload import read_workload
@@ -228,3 +228,12 @@ def test_there_is_a_rule_on_each_of_what_teams_overlook():
         "commitment-outlives-the-model",
         "drafting-speeds-answers-up",
     } <= names(RULES)
+
+
+def test_a_rule_claims_no_more_than_its_condition_makes_sure_of():
+    """Neither that devices are busy, which hangs on their load, nor which of several savings is the largest: the headline says that."""
+    for entry in RULES:
+        assert "floor_load" in condition(entry.when).facts or not re.search(
+            r"devices [^.]*\bare (?:\w+ )?busy|is dear\b", entry.why
+        )
+        assert not re.search(r"\bsaves?\b[^.]*\bmost\b", entry.why)
