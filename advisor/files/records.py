@@ -81,7 +81,7 @@ def read_json_of(path: Path, kinds: Mapping[str | None, type[R]], *, made_by: st
         version, record_type = head.schema_version, kinds.get(head.kind) or kinds[None]
         record = msgspec.json.decode(content, type=record_type) if version == SCHEMA_VERSION else None
     except msgspec.ValidationError as error:
-        raise _not_ours(path, _told(error, _tree_of(content)), made_by) from error
+        raise _not_ours(path, _told(str(error), _tree_of(content)), made_by) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_ours(path, str(error), made_by) from error
     if record is None:
@@ -127,9 +127,9 @@ def _key_given_twice(content: bytes) -> str | None:
     return next(iter(found), None)
 
 
-def _told(error: msgspec.ValidationError, tree: Any) -> str:
+def _told(error: str, tree: Any) -> str:
     """Return the key at fault, its value in the tree that was read, and what is wrong with it."""
-    fault, _, where = str(error).partition(" - at `")
+    fault, _, where = error.partition(" - at `")
     keys, fault = where.rstrip("`").removeprefix("$").lstrip("."), f"{fault[:1].lower()}{fault[1:]}"
     if not keys or "`" in keys:  # the file as a whole, or a key of a mapping
         return f"{keys.replace('` in `$.', ' of ')}: {fault}" if keys else fault
@@ -223,22 +223,47 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path, what: str) ->
     try:
         return msgspec.convert(converted, record_type)
     except msgspec.ValidationError as error:
+        told = _told(_with_its_key(str(error), converted, record_type), converted)
         if FOLDER_NAME_FAULT in str(error):
             raise InputError(
-                f"{path}: {_told(error, converted).partition(': expected')[0]}: not a name for a folder",
+                f"{path}: {told.partition(': expected')[0]}: not a name for a folder",
                 hint=f"write {FOLDER_NAME_WORDS}",
             ) from error
         words = _words_for(record_type, _keys_of(str(error).partition(" - at `")[2]))
         hint = f"write one of: {', '.join(words)}" if words else f"the documentation lists each key of the {what} and its meaning"
-        raise InputError(f"{path}: {_told(error, converted)}", hint=hint) from error
+        raise InputError(f"{path}: {told}", hint=hint) from error
 
 
-def _words_for(expected: Any, keys: list[str]) -> tuple[str, ...]:
-    """Return the words that a record of this type takes at a key, none where it takes anything else as well."""
+def _with_its_key(fault: str, tree: Any, expected: Any) -> str:
+    """Return a fault with the key of the mapping that it is in, of which msgspec says no more than "[...]"."""
+    before, dots, after = fault.partition("[...]")
+    keys = _keys_of(before.partition(" - at `")[2])
+    expected = _type_at(expected, keys)
+    inner = next((get_args(kind)[1] for kind in (expected, *get_args(expected)) if get_origin(kind) is dict), None)
+    if not dots or inner is None:
+        return fault
+    for key in keys:
+        tree = tree[int(key) if isinstance(tree, list) else key]
+    for name, value in tree.items():
+        try:
+            msgspec.convert(value, inner)
+        except msgspec.ValidationError:
+            return f"{before}.{name}{after}"
+    return fault
+
+
+def _type_at(expected: Any, keys: list[str]) -> Any:
+    """Return what a record of this type takes at a key."""
     for key in keys:
         kinds = (expected, *get_args(expected))
         record = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)), None)
         expected = _fields(record).get(key) if record is not None else _entry_of(expected)
+    return expected
+
+
+def _words_for(expected: Any, keys: list[str]) -> tuple[str, ...]:
+    """Return the words that a record of this type takes at a key, none where it takes anything else as well."""
+    expected = _type_at(expected, keys)
     options = [kind for kind in (expected, *get_args(expected)) if get_origin(kind) is Literal]
     return () if _mentions(expected, str) else tuple(str(word) for kind in options for word in get_args(kind))
 

@@ -562,6 +562,12 @@ def test_one_device_with_two_prices_under_two_names_is_refused(refusals):
             {"lifecycle.serving.api_model": "gpt-4.1-mini", "lifecycle.serving.serving_usd_per_hour": 1},
         ),
         (
+            "lifecycle.ranges.requests_per_s: 3.0: expected `array`",
+            {"lifecycle.ranges": {"horizon_months": [1, 40], "requests_per_s": 3}},
+        ),
+        ("lifecycle.ranges.requests_per_s: expected `array` of length <= 2", {"lifecycle.ranges": {"requests_per_s": [1, 2, 3]}}),
+        ("hardware.price_usd_per_hour.local: -1.0: expected `float` >", {"hardware.price_usd_per_hour": {"local": -1}}),
+        (
             "lifecycle.ranges.requests_per_s: 20 does not lie within 30 and 40",
             {"lifecycle.ranges": {"requests_per_s": [30, 40]}},
         ),

@@ -106,7 +106,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
 
 def priced_devices(x: Values, market: Market) -> list[tuple[float, Device, Values]]:
     """Return the other devices that can be evaluated, each with what serving costs there, and the inputs with it."""
-    found = []
+    found: list[tuple[float, Device, Values]] = []
     for device in market.others:
         after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
         paid = cost.by_month(after, SERVING) if after is not None else None
