@@ -179,7 +179,7 @@ class LifeFineTuning(Record, frozen=True, kw_only=True):
     method: Literal["full", "lora", "qlora"] = "lora"
     fine_tuning_tokens: NonNegative
     experiments_per_release: AtLeastOne | None = None  # runs until one is good enough, itself included; None: as assumed
-    engineer_days_per_release: NonNegative = 0.0
+    engineer_days_per_release: NonNegative | None = None
 
 
 class LifeOwned(Record, frozen=True, kw_only=True):
@@ -210,7 +210,7 @@ class LifePreTraining(Record, frozen=True, kw_only=True):
 
     pre_training_tokens: NonNegative
     pre_training_experiments: AtLeastOne | None = None  # compute of all runs over that of the final one; None: as assumed
-    pre_training_engineer_days: NonNegative = 0.0
+    pre_training_engineer_days: NonNegative | None = None
 
 
 class LifeData(Record, frozen=True, kw_only=True):
@@ -229,8 +229,8 @@ class LifeTeam(Record, frozen=True, kw_only=True):
     """The people."""
 
     engineer_usd_per_day: Positive | None = None  # None: as assumed
-    serving_engineer_days_per_month: NonNegative = 0.0
-    migration_engineer_days: NonNegative = 0.0  # once, to get the service to where it is to run
+    serving_engineer_days_per_month: NonNegative | None = None
+    migration_engineer_days: NonNegative | None = None  # once, to get the service to where it is to run
 
 
 class LifeSituation(Record, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ GIVEN = "the workload file"
 SECTIONS = ("model", "request", "serving", "owned", "edge", "fine_tuning", "pre_training", "data", "team")
 # "a review of each of four releases": what a source says of a sum that stands for so many.
 OF_EACH_RELEASE = re.compile(r"\beach of (\w+)(?: \w+)? releases?\b")
-PART_OF_A_SUM = re.compile(r", of [0-9]+\Z")
+PART_OF_A_SUM = re.compile(r"; the sum divided by [0-9]+\Z")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PER_RELEASE = {"validation_usd": "validation_usd_per_release", "labels_to_buy": "labels_per_release"}
 
@@ -41,7 +41,7 @@ def given_figures(requests_per_s: float | None, lifecycle: Lifecycle) -> dict[st
                 value=total.value / count,
                 low=total.low / count,
                 high=total.high / count,
-                source=f"{total.source}, of {count}",
+                source=f"{total.source}; the sum divided by {count}",
             )
             if whole == "labels_to_buy":
                 figures[whole] = Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source=total.source)

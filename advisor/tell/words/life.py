@@ -294,11 +294,13 @@ def classification_rows(classification: Classification, life: LifeWords) -> tupl
     outlook, verdict = classification.outlook, classification.verdict
     dated = sorted((entry.on, entry.what) for entry in outlook.expires_when if entry.on is not None)
     over = f" over {life.horizon}"
+    # What turns a verdict that no single input within reach turns is said here, or nothing would say why it is not robust.
+    unexplained = () if verdict.flips_when else life.turned_by[:1]
     lines: dict[str, Sentence] = {
         "Decision": (outlook.answer,),
         "Lifetime cost": (figure(verdict.total_usd, units.usd, "not known"), over, "."),
         "Dominated by": (f"{classification_words(classification).dominates}. ", *life.share_of_serving),
-        "How sure": (" ".join((life.firmness, *life.flips[:1])),),
+        "How sure": (" ".join((life.firmness, *(f"{end}." for end in unexplained), *life.flips[:1])),),
         "Energy": energy(classification),
         "Valid until": (f"{dated[0][0]}: {dated[0][1]}.",) if dated else (),
         "Notes": (" ".join(f"{note}." for note in classification.notes),) if classification.notes else (),

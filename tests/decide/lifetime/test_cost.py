@@ -27,6 +27,7 @@ from advisor.schema.workload import (
     LifeRequest,
     LifeServing,
     LifeSituation,
+    LifeTeam,
 )
 from tests.lives import API, CHATBOT, MARKET, choices, life, plans
 
@@ -388,3 +389,25 @@ def test_a_line_asks_for_just_what_is_missing(what, left_out, asked):
     found = life(msgspec.structs.replace(CHATBOT, **left_out))
 
     assert f"give {asked}" == line(lifetime_costs(found.figures, found.assumed), what).because.split(": ", 1)[1]
+
+
+@pytest.mark.parametrize("days", [None, 0.0, 3.0])
+def test_work_of_which_nobody_said_how_much_it_is_is_not_counted_and_none_at_all_costs_nothing(days):
+    planned = msgspec.structs.replace(
+        CHATBOT,
+        fine_tuning=LifeFineTuning(fine_tuning_tokens=1e7, engineer_days_per_release=days),
+        pre_training=LifePreTraining(pre_training_tokens=1e9, pre_training_engineer_days=days),
+        team=LifeTeam(engineer_usd_per_day=1000.0, serving_engineer_days_per_month=days, migration_engineer_days=days),
+    )
+
+    found = lifetime_costs(life(planned).figures, life(planned).assumed)
+
+    for what, times in {
+        "engineers who fine-tune": 4,
+        "engineers who pre-train": 1,
+        "engineers who keep it running": 24,
+        "migration": 1,
+    }.items():
+        entry = line(found, what)
+        assert (None if days is None else pytest.approx(days * 1000 * times)) == (entry.usd.value if entry.usd else None)
+        assert entry.because.startswith("not counted: give lifecycle.") == (days is None)

@@ -1,8 +1,9 @@
+import pytest
 from msgspec.structs import replace
 
 from advisor.schema.record import Estimate
 from advisor.tell.report import render
-from advisor.tell.words.life import life_of_advice
+from advisor.tell.words.life import classification_rows, life_of_advice, life_words
 from tests.tell.advice_examples import change
 from tests.tell.documents import READ_ALONE, classification
 
@@ -39,3 +40,18 @@ def test_where_they_are_the_same_nothing_is_said_of_it():
     told = life_of_advice(saving_in_the_mean(advice.saving.usd_per_year.value)).ranked
 
     assert told is not None and "first box" not in told
+
+
+@pytest.mark.parametrize("ends", [(), ("40 % serving: mixed", "60 % serving: inference")])
+@pytest.mark.parametrize("has_flips", [False, True])
+def test_how_sure_a_verdict_is_never_says_not_robust_without_a_reason(ends, has_flips):
+    made = classification()
+    flips = made.verdict.flips_when if has_flips else ()
+    shown = replace(made, verdict=replace(made.verdict, robust=False, turned_by=ends, flips_when=flips))
+    life = life_words(shown.verdict, shown.outlook, shown.horizon_months)
+
+    sure = next(str(row.cells[0]) for row in classification_rows(shown, life) if row.label == "How sure")
+
+    assert ("Not robust: the plan is not allowed" in sure) == (not ends)
+    assert ("At 40 % serving: mixed." in sure) == (bool(ends) and not flips)
+    assert ("The verdict becomes " in sure) == bool(flips)
