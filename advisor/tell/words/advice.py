@@ -26,7 +26,7 @@ COMPARED = (
 
 NO_FASTER = "Not above, for within the noise they run as fast as a simpler variant"
 NOT_ADMITTED = "Not above, for their quality was not shown to hold"
-BEATEN = "Not above, for no configuration of theirs is as cheap as these, or as quick at the price"
+OFF_FRONTIER = "Not above, for no configuration of theirs was found on the frontier"
 
 
 class AdviceWords(Record, frozen=True, kw_only=True):
@@ -317,11 +317,13 @@ def _without_row(advice: Advice) -> tuple[str, ...]:
         if name in simpler:
             because, shown = NO_FASTER, f"{name} (as {simpler[name]})"
         elif any(it.admitted for it in advice.variants if it.id == name):
-            because, shown = BEATEN, name
+            because, shown = OFF_FRONTIER, name
         else:
             because, shown = NOT_ADMITTED, name
         named.setdefault(because, []).append(shown)
-    return tuple(f"{because}: {', '.join(named[because])}." for because in (NO_FASTER, NOT_ADMITTED, BEATEN) if because in named)
+    return tuple(
+        f"{because}: {', '.join(named[because])}." for because in (NO_FASTER, NOT_ADMITTED, OFF_FRONTIER) if because in named
+    )
 
 
 def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:
