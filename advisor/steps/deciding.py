@@ -21,7 +21,7 @@ from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Profile, Site
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 from advisor.steps.advise import recorded, request_of, with_quality_on
-from advisor.steps.serve import TRIAL_PART, inputs_of, serve_for_real, trial
+from advisor.steps.serve import TRIAL_PART, Trial, inputs_of, lesson_of, serve_for_real, trial
 from advisor.units import parse_moment
 
 MOST_SERVED = 2  # what a server teaches of the answer may make another configuration the answer
@@ -44,7 +44,7 @@ class Decider:
         self.trace: Trace | None = recorded(workload, path, model)
         data = workload.quality.data if workload.quality is not None else None
         self._data_sha256 = None if data is None else examples_sha256(path.parent, data)
-        self._trial: LoadTest | None = None
+        self._trial: Trial | None = None
         self._note: tuple[str, ...] = ()
         self._is_tried = ledger.trial_s <= 0
         self._request: Request | None = None
@@ -141,7 +141,7 @@ def served(measured: Profile, folder: Path, decide: Decider | None, ledger: Ledg
     return _with_lessons(measured, *_trial(measured, folder, ledger))
 
 
-def _trial(measured: Profile, folder: Path, ledger: Ledger) -> tuple[LoadTest | None, tuple[str, ...]]:
+def _trial(measured: Profile, folder: Path, ledger: Ledger) -> tuple[Trial | None, tuple[str, ...]]:
     try:
         return trial(measured, measured.sites[0], folder, ledger), ()
     except AdvisorError as error:
@@ -149,9 +149,9 @@ def _trial(measured: Profile, folder: Path, ledger: Ledger) -> tuple[LoadTest | 
         return None, (f"no trial inside a server: {error.fault}",)
 
 
-def _with_lessons(measured: Profile, test: LoadTest | None, notes: tuple[str, ...]) -> Profile:
+def _with_lessons(measured: Profile, tried: Trial | None, notes: tuple[str, ...]) -> Profile:
     here = measured.sites[0]
-    stalls, calibration = ((), here.trial) if test is None else (test.stalls, test.calibration)
+    stalls, calibration = ((), here.trial) if tried is None else (tried.test.stalls, lesson_of(tried, measured, here))
     here = msgspec.structs.replace(here, trial=calibration, notes=(*here.notes, *notes), stalls=(*here.stalls, *stalls))
     return _with_site(measured, here)
 

@@ -3,16 +3,19 @@
 import statistics
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.decide.advice.sites import Request, under_load
-from advisor.decide.load_test.calibration import Batches, own_way
+from advisor.decide.load_test.calibration import Batches, calibrate, own_way
 from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, expected, expected_service_s, offered_load
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor, undisturbed
+from advisor.decide.service.stalls import process_of
 from advisor.errors import InputError, ModelError
 from advisor.files.records import sha256
 from advisor.measure.model import onnx_graph
@@ -22,7 +25,7 @@ from advisor.measure.serving.server import Serve
 from advisor.measure.timing.ledger import LONGEST_TRIED_CALL_S, Ledger
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
 from advisor.schema.arrays.trace import Trace
-from advisor.schema.profile import Measurement, Profile, Site
+from advisor.schema.profile import Calibration, Measurement, Profile, Site
 from advisor.schema.record import Estimate
 from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
 from advisor.units import seconds
@@ -43,12 +46,18 @@ def serve_for_real(
 
     `rows` is the file with the user's own inputs, None for generated ones.
     """
+    return _served_and_observed(site, prediction, folder, wanted_s=wanted_s, rows=rows)[0]
+
+
+def _served_and_observed(
+    site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float, rows: Path | None
+) -> tuple[LoadTest, Observed]:
     candidate, slo = prediction.candidate, site.workload.slo
     offer = offered_load(site, candidate, wanted_s=wanted_s)
     replayed = expected(site, candidate, offer)
     noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
     observed = observe(site, candidate, offer, folder, rows)
-    return compare(
+    test = compare(
         prediction,
         replayed,
         observed,
@@ -57,6 +66,7 @@ def serve_for_real(
         noise_fraction=noise,
         stalls=site.service.watches,
     )
+    return test, observed
 
 
 def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path, rows: Path | None = None) -> Observed:
@@ -129,7 +139,15 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
     )
 
 
-def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTest | None:
+class Trial(NamedTuple):
+    """A short load test of the model as given under light load, and the batches that were observed."""
+
+    test: LoadTest
+    workload: OnlineWorkload
+    batches: Batches
+
+
+def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> Trial | None:
     """Return a load test of the model as given, some seconds of light load: what a server adds; None where it would not show.
 
     `here` is the site of this machine, `folder` that of the profile. There is one trial at least, and others as the ledger has time.
@@ -142,7 +160,8 @@ def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTe
     if call_s > LONGEST_TRIED_CALL_S:
         return None
     length = alone[0].sequence_length if len(measured.settings.sequence_lengths) else None
-    site = loaded(measured, here, _light(min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S), length))
+    light = _light(min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S), length)
+    site = loaded(measured, here, light)
     configuration = Configuration(
         variant=as_given,
         intra_op_num_threads=1,
@@ -151,23 +170,40 @@ def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTe
         max_queue_delay_s=0.0,
     )
     prediction = predict(site, configuration, 1, today_replicas=1)
-    tests: list[LoadTest] = []
+    trials: list[Trial] = []
     # Half of the time is for the answer, once it is known.
     wanted_s = min(TRIAL_S, TRIAL_PART * ledger.trial_s / 2)
     rows = inputs_of(measured, here.hardware.id, folder)
-    while len(tests) < TRIALS and (not tests or ledger.has_time_for(wanted_s)):
+    while len(trials) < TRIALS and (not trials or ledger.has_time_for(wanted_s)):
         with ledger.loading():  # most of it starts the server; the requests are counted
-            tests.append(serve_for_real(site, prediction, folder, wanted_s=wanted_s, rows=rows))
-        ledger.tried(tests[-1].duration_s)
-        if tests[-1].generator_kept_up:
+            test, observed = _served_and_observed(site, prediction, folder, wanted_s=wanted_s, rows=rows)
+        trials.append(Trial(test, light, observed.batches))
+        ledger.tried(test.duration_s)
+        if test.generator_kept_up:
             break
     # Stalls of the machine are in what a request takes to its place in the queue, and a server here has them too.
-    best = min(tests, key=attrgetter("generator_lag_p99_s"))
-    if best.generator_lag_p99_s > LATEST_TRIAL_S:
+    best = min(trials, key=attrgetter("test.generator_lag_p99_s"))
+    if best.test.generator_lag_p99_s > LATEST_TRIAL_S:
         raise ModelError(
-            f"the load generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
+            f"the load generator was up to {seconds(best.test.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
         )
     return best
+
+
+def lesson_of(tried: Trial, measured: Profile, here: Site) -> Calibration:
+    """Return what the trial teaches of service inside a server, beside what is known by now of calls outside of one.
+
+    A trial is made early. What a call takes by itself, and how far equal things differ, later visits tell better: `here` is the site of
+    the profile as it stands now.
+    """
+    site, candidate, batches = loaded(measured, here, tried.workload), tried.test.candidate, tried.batches
+    expected_s = expected_service_s(site, candidate, batches.size, np.zeros(len(batches.size)))  # all have the one length
+    return calibrate(
+        candidate,
+        msgspec.structs.replace(batches, expected_s=expected_s),
+        noise_fraction=noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances),
+        stalls=process_of((*site.service.watches, *tried.test.stalls)),
+    )
 
 
 def loaded(measured: Profile, here: Site, workload: OnlineWorkload, trace: Trace | None = None) -> SiteUnderLoad:

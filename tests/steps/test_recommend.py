@@ -25,7 +25,7 @@ from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps.advise import advise_on, read_advice
 from advisor.steps.profile import profile as measure
 from advisor.steps.recommend import exit_status, left_out_of_given, recommend
-from advisor.steps.serve import trial
+from advisor.steps.serve import lesson_of, trial
 from advisor.steps.verify import exit_status as exit_status_of_test
 from advisor.steps.verify import verify
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, request, variant, with_site, workload
@@ -411,12 +411,33 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    test = trial(measured, measured.sites[0], folder / "advice", Ledger(60.0))
-    assert test is not None
-    seen = test.calibration
+    tried = trial(measured, measured.sites[0], folder / "advice", Ledger(60.0))
+    assert tried is not None
+    seen = tried.test.calibration
 
-    assert seen is not None and measured.sites[0].variants[0].id == seen.variant
+    assert measured.sites[0].variants[0].id == seen.variant
     assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0
+
+
+def test_a_trial_is_held_against_what_is_known_of_calls_when_it_is_used(forest, tmp_path):
+    folder, _ = forest
+    measured = with_paths_of(folder / "advice", tmp_path)
+    here = measured.sites[0]
+    tried = trial(measured, here, folder / "advice", Ledger(60.0))
+
+    def lesson(times, noise):
+        floors = tuple(replace(floor, fraction=noise) for floor in here.noise_floors)
+        slower = [replace(it, visits=tuple(longer(visit, times) for visit in it.visits)) for it in here.measurements]
+        return lesson_of(tried, measured, replace(here, measurements=tuple(slower), noise_floors=floors))
+
+    def longer(visit, times):
+        return replace(visit, latency_s=tuple(times * call_s for call_s in visit.latency_s))
+
+    early, later, surer = lesson(1.0, 9.0), lesson(2.0, 9.0), lesson(1.0, 0.1)
+    assert later.call_ratio.value == pytest.approx(early.call_ratio.value / 2)
+    assert early.call_ratio.high >= 9 * early.call_ratio.value
+    assert surer.call_ratio.high < early.call_ratio.high
+    assert later.per_batch_s == early.per_batch_s
 
 
 def test_a_model_whose_calls_are_long_needs_no_trial():

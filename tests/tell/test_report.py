@@ -19,7 +19,7 @@ from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.overview import Overview
-from advisor.schema.record import Basis, Record
+from advisor.schema.record import Basis, Estimate, Record
 from advisor.tell import report
 from advisor.tell.charts.page import chart_scripts
 from advisor.tell.comparison.overview import overview_words
@@ -50,7 +50,7 @@ from advisor.tell.language.tables import (
 )
 from advisor.tell.language.words import language_words
 from advisor.tell.options import options
-from advisor.tell.words.advice import advice_words
+from advisor.tell.words.advice import FOR_QUALITY, advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import Sentence, as_text
 from advisor.tell.words.job import job_words
@@ -518,6 +518,21 @@ def test_each_variant_is_among_the_alternatives_or_it_is_said_why_not(advice: Ad
     assert len(named) == len(set(named))
     assert not listed & set(named)
     assert served <= listed | set(named)
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_a_row_that_only_the_interval_of_its_loss_keeps_on_the_frontier_is_named(format_: str) -> None:
+    change = EXAMPLES["change"]
+    drop = Estimate(value=0.01, low=0.0, high=0.02, basis="measured", source="a test")
+    quick = replace(change.recommended, quality_drop=drop)
+    slow = replace(
+        quick,
+        candidate=replace(quick.candidate, variant="slow-one"),
+        latency_slo_s=replace(quick.latency_slo_s, value=1.01 * quick.latency_slo_s.value),
+    )
+
+    assert f"{FOR_QUALITY}: slow-one." in render(replace(change, recommended=quick, frontier=(quick, slow)), format_)
+    assert FOR_QUALITY not in render(replace(change, recommended=quick, frontier=(quick,)), format_)
 
 
 def test_json_is_the_advice_itself(advice: Advice) -> None:

@@ -103,7 +103,7 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
     known = {entry.candidate: entry for entry in (*front, *(entry.best for entry in searched if entry.best.meets_slo))}
     if len(searched) < 2 or not front:
         return front
-    return tuple(sorted(recommendation.non_dominated(list(known.values())), key=recommendation.cost_and_latency))
+    return tuple(sorted(recommendation.not_beaten(list(known.values())), key=recommendation.cost_and_latency))
 
 
 def ruled_out(searched: list[Searched], workload: OnlineWorkload) -> tuple[Exclusion, ...]:

@@ -197,24 +197,56 @@ def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Predi
     if not points:
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
+    kept += _first_of_others(site, sorted(entries, key=lambda each: (each[1], screened[each])), kept)
     predicted = [predict(site, entry, replicas, today_replicas=today) for entry, replicas in kept]
     feasible = [entry for entry in (recommended, *predicted) if entry.meets_slo]
-    return tuple(sorted(non_dominated(feasible), key=cost_and_latency)[:MAX_FRONTIER])
+    return tuple(sorted(not_beaten(feasible)[:MAX_FRONTIER], key=cost_and_latency))
 
 
-def non_dominated(entries: Sequence[Prediction]) -> list[Prediction]:
+def _first_of_others(
+    site: SiteUnderLoad, entries: Sequence[tuple[Configuration, int]], kept: Sequence[tuple[Configuration, int]]
+) -> list[tuple[Configuration, int]]:
+    """Return the first entry of each variant that none of the kept runs, of those whose loss of quality has an interval."""
+    listed, found = {entry.variant for entry, _ in kept}, {}
+    for entry, replicas in entries:
+        drop = quality_drop(site.variants[entry.variant])
+        if entry.variant not in listed and drop is not None and drop.high > max(0.0, drop.low):
+            found.setdefault(entry.variant, (entry, replicas))
+    return list(found.values())
+
+
+def not_beaten(entries: Sequence[Prediction]) -> list[Prediction]:
     """Return those that no other betters in cost, latency at the target's quantile and quality; of those that are equal, the first.
 
-    Latencies count as they are shown: nobody pays for what a report cannot show.
+    Latencies count as they are shown: nobody pays for what a report cannot show. After them come, of variants that have none among
+    them, the cheapest and then quickest, unless what betters it surely keeps as much of the quality: losses whose intervals overlap
+    cannot be told apart.
     """
     first: dict[tuple[float, float, float], Prediction] = {}
     for entry in entries:
-        latency_s = float(f"{entry.latency_slo_s.value:.{SHOWN_DIGITS}g}")
-        first.setdefault((entry.cost_usd_per_hour.value, latency_s, _lost(entry.quality_drop)), entry)
+        first.setdefault((entry.cost_usd_per_hour.value, _shown_s(entry), _lost(entry.quality_drop)), entry)
     if not first:
         return []
-    kept = pareto.non_dominated(np.array(list(first)))
-    return [entry for entry, keep in zip(first.values(), kept, strict=True) if keep]
+    mask = pareto.non_dominated(np.array(list(first)))
+    kept = sorted((entry for entry, keep in zip(first.values(), mask, strict=True) if keep), key=cost_and_latency)
+    others: dict[str, Prediction] = {}
+    for entry in sorted(entries, key=cost_and_latency):
+        if all(entry.candidate.variant != other.candidate.variant for other in kept):
+            others.setdefault(entry.candidate.variant, entry)
+    return [*kept, *(entry for entry in others.values() if not any(_is_surely_as_good(other, entry) for other in kept))]
+
+
+def _is_surely_as_good(one: Prediction, other: Prediction) -> bool:
+    """Return whether one costs no more and is no slower than the other, and certainly loses no more quality."""
+    if one.cost_usd_per_hour.value > other.cost_usd_per_hour.value or _shown_s(one) > _shown_s(other):
+        return False
+    if one.quality_drop is None or other.quality_drop is None:
+        return other.quality_drop is None
+    return max(0.0, one.quality_drop.high) <= max(0.0, other.quality_drop.low)
+
+
+def _shown_s(entry: Prediction) -> float:
+    return float(f"{entry.latency_slo_s.value:.{SHOWN_DIGITS}g}")
 
 
 def _screened(site: SiteUnderLoad, space: list[Configuration], levels: list[int]) -> dict[tuple[Configuration, int], float]:

@@ -24,6 +24,9 @@ COMPARED = (
     "for quality and never admits a variant."
 )
 
+FOR_QUALITY = (
+    "On the frontier because their loss of quality cannot be told apart from that of one which costs no more and is as fast"
+)
 NO_FASTER = "Not above, for within the noise they run as fast as a simpler variant"
 NOT_ADMITTED = "Not above, for their quality was not shown to hold"
 OFF_FRONTIER = "Not above, for no configuration of theirs was found on the frontier"
@@ -54,6 +57,7 @@ class AdviceWords(Record, frozen=True, kw_only=True):
     speed_ties: str | None
     speed_tied: tuple[Sentence, ...]  # beside those of the advice
     alternatives: str
+    for_quality: str | None  # which rows are on the frontier by the intervals of quality alone
     without_row: tuple[str, ...]  # why each variant that no alternative runs is not among them
     unproven: Sentence | None
     unproven_because: Sentence | None
@@ -99,6 +103,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         speed_ties=_speed_ties(advice) if advice.speed_ties else None,
         speed_tied=_speed_tied(advice),
         alternatives=_alternatives(advice),
+        for_quality=_for_quality(advice),
         without_row=_without_row(advice),
         unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven, advice) if unproven else None,
@@ -304,6 +309,19 @@ def _alternatives(advice: Advice) -> str:
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {target_of(advice)}, at any cost"
+
+
+def _for_quality(advice: Advice) -> str | None:
+    named = [it.candidate.variant for it in advice.frontier if any(_betters(other, it) for other in advice.frontier)]
+    return f"{FOR_QUALITY}: {', '.join(named)}." if named else None
+
+
+def _betters(one: Prediction, other: Prediction) -> bool:
+    """Return whether one's figures are better than the other's in cost, latency or quality, and in none worse."""
+    if one.quality_drop is None or other.quality_drop is None:
+        return False
+    ones, others = ((it.cost_usd_per_hour.value, it.latency_slo_s.value, max(0.0, it.quality_drop.value)) for it in (one, other))
+    return ones != others and all(ours <= theirs for ours, theirs in zip(ones, others, strict=True))
 
 
 def _without_row(advice: Advice) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The advice: its promises hold whatever was measured and asked, and the same question has the same answer to the byte."""
 
+import itertools
 import math
 from random import Random
 
@@ -166,10 +167,25 @@ def test_the_certificate_accounts_for_every_candidate_of_the_space(answers):
         assert 0.0 == account.regret_usd_per_hour
 
 
-def test_no_point_of_the_frontier_betters_another_in_everything(answers):
+def test_a_point_of_the_frontier_betters_another_only_where_their_losses_cannot_be_told_apart(answers):
     for _, _, advice in answers:
-        points = [objectives(entry) for entry in advice.frontier]
-        assert not any(one != other and all(map(float.__le__, one, other)) for one in points for other in points)
+        for one, other in itertools.permutations(advice.frontier, 2):
+            if objectives(one) != objectives(other) and all(map(float.__le__, objectives(one), objectives(other))):
+                assert one.candidate.variant != other.candidate.variant
+                assert max(0.0, other.quality_drop.low) < max(0.0, one.quality_drop.high)
+
+
+def test_a_loss_that_cannot_be_told_from_a_quicker_ones_is_on_the_frontier_and_a_larger_one_is_not():
+    law = fixed_cost_law(0.005, 0.005, of_variant={"int8": 0.2, "small": 0.5})
+    asked = workload(20.0, 0.1, quality=FLOOR)
+
+    def variants_of_frontier(drop):
+        measured = profile(law, variants=(variant(), int8(HELD), variant("small", lossless=False, quality=drop)))
+        return {entry.candidate.variant for entry in advice_on(measured, asked).frontier}
+
+    value, high = HELD.drop.value, HELD.drop.high
+    assert variants_of_frontier(drop_of(value + 0.001, high + 0.001)) >= {"small", "int8"}
+    assert "small" not in variants_of_frontier(drop_of(high + 0.002, high + 0.003))
 
 
 def test_the_outcome_says_what_the_records_say(answers):
