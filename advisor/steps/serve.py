@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 
 from advisor.decide.advice.sites import Request, under_load
-from advisor.decide.load_test.calibration import Batches, calibrate, own_way
+from advisor.decide.load_test.calibration import Batches, calibrate, held_against, own_way
 from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, expected, expected_service_s, offered_load
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import noise_floor, undisturbed
+from advisor.decide.service.measured import noise_of_test, setting_of, undisturbed
 from advisor.decide.service.stalls import process_of
 from advisor.errors import InputError, ModelError
 from advisor.files.records import sha256
@@ -55,7 +55,6 @@ def _served_and_observed(
     candidate, slo = prediction.candidate, site.workload.slo
     offer = offered_load(site, candidate, wanted_s=wanted_s)
     replayed = expected(site, candidate, offer)
-    noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
     observed = observe(site, candidate, offer, folder, rows)
     test = compare(
         prediction,
@@ -63,7 +62,7 @@ def _served_and_observed(
         observed,
         quantile=slo.quantile,
         target_s=slo.latency_s,
-        noise_fraction=noise,
+        noise_fraction=noise_of_test(site.service, candidate.intra_op_num_threads, candidate.instances, observed.duration_s),
         stalls=site.service.watches,
     )
     return test, observed
@@ -198,12 +197,13 @@ def lesson_of(tried: Trial, measured: Profile, here: Site) -> Calibration:
     """
     site, candidate, batches = loaded(measured, here, tried.workload), tried.test.candidate, tried.batches
     expected_s = expected_service_s(site, candidate, batches.size, np.zeros(len(batches.size)))  # all have the one length
-    return calibrate(
+    known = calibrate(
         candidate,
         msgspec.structs.replace(batches, expected_s=expected_s),
-        noise_fraction=noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances),
+        noise_fraction=noise_of_test(site.service, candidate.intra_op_num_threads, candidate.instances, tried.test.duration_s),
         stalls=process_of((*site.service.watches, *tried.test.stalls)),
     )
+    return held_against(known, site.grids[setting_of(candidate)].medians[0][0])
 
 
 def loaded(measured: Profile, here: Site, workload: OnlineWorkload, trace: Trace | None = None) -> SiteUnderLoad:

@@ -12,7 +12,7 @@ from advisor.decide.load_test.calibration import Batches, calibrate
 from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered_load, quantile_estimate
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import noise_floor
+from advisor.decide.service.measured import noise_of_test
 from advisor.files.trace import read_trace
 from advisor.files.workload import read_question
 from advisor.schema.advice import LoadTest, Replayed
@@ -142,7 +142,8 @@ def _case(
     columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
     requests = {field: columns.pop(field)[~counted] for field in ("transit_s", "had_own_way")}
     batches = Batches(**requests, **{field: column[teaching] for field, column in columns.items()})
-    noise = noise_floor(measured.sites[0], configuration.intra_op_num_threads, configuration.instances)
+    setting = (configuration.intra_op_num_threads, configuration.instances)
+    noise = noise_of_test(measured.sites[0], *setting, observed.duration_s)
     calibration = calibrate(candidate, batches, noise_fraction=noise)
     same = calibrate(candidate, observed.batches, noise_fraction=noise)
     known = {

@@ -207,7 +207,8 @@ def _first_of_others(
     site: SiteUnderLoad, entries: Sequence[tuple[Configuration, int]], kept: Sequence[tuple[Configuration, int]]
 ) -> list[tuple[Configuration, int]]:
     """Return the first entry of each variant that none of the kept runs, of those whose loss of quality has an interval."""
-    listed, found = {entry.variant for entry, _ in kept}, {}
+    listed = {entry.variant for entry, _ in kept}
+    found: dict[str, tuple[Configuration, int]] = {}
     for entry, replicas in entries:
         drop = quality_drop(site.variants[entry.variant])
         if entry.variant not in listed and drop is not None and drop.high > max(0.0, drop.low):

@@ -65,7 +65,7 @@ def calibrate(
 ) -> Calibration:
     """Return the calibration from the batches of a load test of the candidate, each figure with an interval from stretches of the test.
 
-    No interval is narrower than `noise_fraction`, by which equal things differ under the candidate's setting. What `stalls` account
+    No interval is narrower than `noise_fraction`, by which such a test may be off under the candidate's setting. What `stalls` account
     for, which are simulated by themselves, is neither in the spread nor in what requests take to the queue. On a busy machine calls
     count without their waiting, as in the profile: what else ran there is no part of serving.
     """
@@ -109,6 +109,15 @@ def calibrate(
         spread=_stretch(residual),
         batches=count,
     )
+
+
+def held_against(found: Calibration, call_s: Estimate) -> Calibration:
+    """Return a calibration whose ratio has the doubt of the call outside a server as well, for settings that do not share that call."""
+    ratio = found.call_ratio
+    slower, quicker = math.log(call_s.value / call_s.low), math.log(call_s.high / call_s.value)
+    low = ratio.value * math.exp(-math.hypot(math.log(ratio.value / ratio.low), quicker))
+    high = ratio.value * math.exp(math.hypot(math.log(ratio.high / ratio.value), slower))
+    return msgspec.structs.replace(found, call_ratio=msgspec.structs.replace(ratio, low=low, high=high))
 
 
 def _stalled(residual: np.ndarray, awake_s: np.ndarray, candidate: Candidate, stalls: StallProcess | None) -> np.ndarray:

@@ -137,7 +137,7 @@ def compare(
 ) -> LoadTest:
     """Return the load test of one replica of the predicted candidate, observed against expected.
 
-    `replayed` is the simulation of these requests, `noise_fraction` the noise floor at the candidate's setting.
+    `replayed` is the simulation of these requests, `noise_fraction` how far such a test may be off under the candidate's setting.
     `stalls` are those that were watched before.
     """
     latency = {wanted: quantile_estimate(observed.latency_s, wanted) for wanted in (0.5, 0.95, 0.99, quantile)}

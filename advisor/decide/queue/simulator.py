@@ -89,13 +89,16 @@ class Simulator:
 
     def _table(self, grid: ServiceGrid, rows: int, end: str) -> np.ndarray:
         side = self._side(end)
-        call_s = self._call_s(grid, rows, side)
         overhead, in_server = self._overhead(grid), "value" if self._is_server_known else side
         is_own, beside_s = setting_of(grid) in self._calibrations, 0.0
+        middle_s, call_s = (self._call_s(grid, rows, at) for at in ("value", side))
+        ratio, ratio_there = (ratio_in_server(overhead, middle_s, at, is_own=is_own) for at in ("value", in_server))
+        # Calls alone and calls in a server are measured apart, so the errors of the two are independent.
+        off = np.hypot(np.log(call_s / middle_s), np.log(np.divide(ratio_there, ratio)))
         if overhead is not None:
             sizes = np.arange(1, rows + 1)[:, None]
             beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
-        table = call_s * ratio_in_server(overhead, call_s, in_server, is_own=is_own) + beside_s
+        table = middle_s * ratio * np.exp(-off if side == "low" else off) + beside_s
         if end != "value" and abs(self._stretch) != 1.0:
             middle = self._table(grid, rows, "value")
             table = middle * (table / middle) ** abs(self._stretch)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.service.stalls import StallProcess, is_stalled, process_of, robust_deviation
-from advisor.medians import Medians, medians_of
+from advisor.medians import Medians, Noise, medians_of
 from advisor.schema.catalog import Ground
 from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Stalls, Variant
 from advisor.schema.record import Estimate, Exclusion, Record
@@ -22,6 +22,8 @@ from advisor.visits import counting_of_all, slowdown_at_other_distance, usual_ho
 # What a slope carried beyond the measured range may be off by, per factor of two.
 PROJECTION_FRACTION = 0.15
 SPREAD_POINTS = 1024
+# A machine stays as fast as it is for some seconds, whatever it is that slows it: visits of a point are further apart, batches are not.
+STATE_S = 5.0
 Setting = tuple[str, int, int]  # variant, intra_op_num_threads, instances
 GroundOfService = Literal["measured"] | Ground
 SIDE = {"low": -1.0, "value": 0.0, "high": 1.0}  # of an interval, where its margin is taken
@@ -130,12 +132,24 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
     return {key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0), stalls) for key, measured in settings.items()}
 
 
-def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: int) -> float:
-    """Return how much equal things differ under a setting, as a fraction; over all settings where this one was not measured twice."""
+def noise_of_test(measured: Site | Service, intra_op_num_threads: int, instances: int, duration_s: float) -> float:
+    """Return how far a load test under a setting may be off what lasts, as a fraction: it tells as much as a visit every STATE_S would."""
+    fraction = measured.noise_fraction or 0.0  # over all settings, where this one was not measured twice
     for entry in measured.noise_floors:
         if (entry.intra_op_num_threads, entry.instances) == (intra_op_num_threads, instances):
-            return entry.fraction
-    return measured.noise_fraction or 0.0
+            if (noise := _parts_of(entry)) is not None:
+                return math.expm1(noise.half_width(1 + int(duration_s / STATE_S)))
+            fraction = entry.fraction
+    # What two equal things differ by, as that of one of them.
+    return math.expm1(math.log1p(fraction) / math.sqrt(2.0))
+
+
+def _parts_of(floor: NoiseFloor) -> Noise | None:
+    if floor.between_visits is None or floor.visit_freedom is None:
+        return None
+    if floor.between_processes is None or floor.process_freedom is None:
+        return None
+    return Noise(floor.between_visits, floor.visit_freedom, floor.between_processes, floor.process_freedom)
 
 
 def _grid(measured: list[Measurement], known: Medians, slowdown: float, stalls: StallProcess | None = None) -> ServiceGrid:

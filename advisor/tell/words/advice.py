@@ -318,10 +318,15 @@ def _for_quality(advice: Advice) -> str | None:
 
 def _betters(one: Prediction, other: Prediction) -> bool:
     """Return whether one's figures are better than the other's in cost, latency or quality, and in none worse."""
-    if one.quality_drop is None or other.quality_drop is None:
+    figures = [
+        (it.cost_usd_per_hour.value, it.latency_slo_s.value, max(0.0, it.quality_drop.value))
+        for it in (one, other)
+        if it.quality_drop is not None
+    ]
+    if len(figures) < 2:
         return False
-    ones, others = ((it.cost_usd_per_hour.value, it.latency_slo_s.value, max(0.0, it.quality_drop.value)) for it in (one, other))
-    return ones != others and all(ours <= theirs for ours, theirs in zip(ones, others, strict=True))
+    ours, theirs = figures
+    return ours != theirs and all(less <= more for less, more in zip(ours, theirs, strict=True))
 
 
 def _without_row(advice: Advice) -> tuple[str, ...]:
