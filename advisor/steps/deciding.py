@@ -151,7 +151,7 @@ def _trial(measured: Profile, folder: Path, ledger: Ledger) -> tuple[Trial | Non
 
 def _with_lessons(measured: Profile, tried: Trial | None, notes: tuple[str, ...]) -> Profile:
     here = measured.sites[0]
-    stalls, calibration = ((), here.trial) if tried is None else (tried.test.stalls, lesson_of(tried, measured, here))
+    stalls, calibration = ((), here.trial) if tried is None else (tried.test.stalls, lesson_of(tried, measured))
     here = msgspec.structs.replace(here, trial=calibration, notes=(*here.notes, *notes), stalls=(*here.stalls, *stalls))
     return _with_site(measured, here)
 

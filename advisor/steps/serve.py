@@ -189,13 +189,13 @@ def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> Trial 
     return best
 
 
-def lesson_of(tried: Trial, measured: Profile, here: Site) -> Calibration:
+def lesson_of(tried: Trial, measured: Profile) -> Calibration:
     """Return what the trial teaches of service inside a server, beside what is known by now of calls outside of one.
 
-    A trial is made early. What a call takes by itself, and how far equal things differ, later visits tell better: `here` is the site of
-    the profile as it stands now.
+    A trial is made early: what a call takes by itself, and how far equal things differ, later visits tell better.
     """
-    site, candidate, batches = loaded(measured, here, tried.workload), tried.test.candidate, tried.batches
+    candidate, batches = tried.test.candidate, tried.batches
+    site = loaded(measured, measured.sites[0], tried.workload)
     expected_s = expected_service_s(site, candidate, batches.size, np.zeros(len(batches.size)))  # all have the one length
     known = calibrate(
         candidate,

@@ -1,5 +1,6 @@
 """From a model to a report, for real: trees, networks with state, texts of every length; and what a workload may not contradict."""
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -426,16 +427,16 @@ def test_a_trial_is_held_against_what_is_known_of_calls_when_it_is_used(forest, 
     tried = trial(measured, here, folder / "advice", Ledger(60.0))
 
     def lesson(times, noise):
-        floors = tuple(replace(floor, fraction=noise) for floor in here.noise_floors)
+        floors = tuple(replace(floor, between_processes=noise) for floor in here.noise_floors)
         slower = [replace(it, visits=tuple(longer(visit, times) for visit in it.visits)) for it in here.measurements]
-        return lesson_of(tried, measured, replace(here, measurements=tuple(slower), noise_floors=floors))
+        return lesson_of(tried, with_site(measured, measurements=tuple(slower), noise_floors=floors))
 
     def longer(visit, times):
         return replace(visit, latency_s=tuple(times * call_s for call_s in visit.latency_s))
 
-    early, later, surer = lesson(1.0, 9.0), lesson(2.0, 9.0), lesson(1.0, 0.1)
+    early, later, surer = lesson(1.0, 2.0), lesson(2.0, 2.0), lesson(1.0, 0.01)
     assert later.call_ratio.value == pytest.approx(early.call_ratio.value / 2)
-    assert early.call_ratio.high >= 9 * early.call_ratio.value
+    assert early.call_ratio.high >= math.exp(2.0) * early.call_ratio.value
     assert surer.call_ratio.high < early.call_ratio.high
     assert later.per_batch_s == early.per_batch_s
 
