@@ -102,7 +102,7 @@ def test_batches_beyond_those_of_the_candidates_are_not_to_be_measured():
 
 
 def test_a_point_with_few_visits_wants_as_many_more_as_give_it_enough():
-    one, three = (known_of(measured((1.0,) * count, noise_fraction=0.8), workload(60.0, 0.1)) for count in (1, 3))
+    one, three = (known_of(measured((1.0,) * count, noise_fraction=0.5), workload(60.0, 0.1)) for count in (1, 3))
 
     assert [4 * SECONDS, 2 * SECONDS] == pytest.approx([known.open_points[0].wanted_s for known in (one, three)])
 

@@ -1,15 +1,18 @@
 """What a load test teaches: the parts that batches were made of are found again, with intervals that cover them."""
 
+import math
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.load_test.calibration import Batches, calibrate, own_way
+from advisor.decide.load_test.calibration import Batches, calibrate, held_against, own_way
 from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration, Stalls
+from advisor.schema.record import Estimate
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1
@@ -112,6 +115,22 @@ def test_the_interval_of_the_ratio_covers_it() -> None:
     found = [calibrate_quietly(batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
 
     assert sum(entry.low <= RATIO <= entry.high for entry in found) >= 45
+
+
+def test_a_ratio_has_the_doubt_of_the_call_that_it_was_held_against() -> None:
+    found = calibrate_quietly(batches(count=400))
+    call_s = Estimate(value=2.0, low=1.6, high=2.2, basis="measured", source="a test")
+
+    before, after = found.call_ratio, held_against(found, call_s).call_ratio
+
+    assert before.value == after.value
+    # A call that is quicker by itself makes the ratio larger.
+    assert math.hypot(math.log(before.high / before.value), math.log(2.0 / 1.6)) == pytest.approx(
+        math.log(after.high / after.value)
+    )
+    assert math.hypot(math.log(before.low / before.value), math.log(2.0 / 2.2)) == pytest.approx(
+        math.log(after.value / after.low)
+    )
 
 
 def test_short_calls_may_be_slowed_down_more_than_long_ones() -> None:

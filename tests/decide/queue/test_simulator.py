@@ -173,6 +173,23 @@ def test_where_no_load_test_was_service_is_as_the_trial_saw_it_with_the_assumpti
     assert (SERVER_FACTOR["low"] + 0.5, 1.05 + 0.5, SERVER_FACTOR["high"] + 0.5) == pytest.approx((low, value, high))
 
 
+@pytest.mark.parametrize("doubt", [1.0, 1.05, 1.3])
+def test_the_errors_of_calls_and_of_a_server_add_by_their_squares(doubt):
+    exact, unsure = STEADY_PROFILE, profile(power_law(SECONDS), visits=(0.8, 1.0, 1.25))
+    ratio = Estimate(value=1.2, low=1.2 / doubt, high=1.2 * doubt, basis="measured", source="a test")
+    seen = replace(taught(), call_ratio=ratio, call_lengths_s=(99.0,))  # other calls than these
+
+    def halves(measured, *, is_served):
+        simulator = bench(with_site(measured, calibrations=(seen,) if is_served else ())).simulator
+        if not is_served:
+            return [math.log(getattr(simulator.grid(configuration()).medians[0][0], end) / SECONDS) for end in ENDS]
+        return [math.log(simulator.table(configuration(), end)[0, 0] / (1.2 * SECONDS)) for end in ENDS]
+
+    assert [-math.log(doubt), 0.0, math.log(doubt)] == pytest.approx(halves(exact, is_served=True))
+    (low, _, high), (call_low, _, call_high) = halves(unsure, is_served=True), halves(unsure, is_served=False)
+    assert (-low, high) == pytest.approx((math.hypot(call_low, math.log(doubt)), math.hypot(call_high, math.log(doubt))))
+
+
 def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
     plain, late = (
         bench(with_site(STEADY_PROFILE, calibrations=(taught(transit_s=transit_s),))).simulator for transit_s in (0.0, 0.3)

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from advisor.decide.service.measured import (
     is_projected,
+    noise_of_test,
     service_grids,
     service_table,
 )
+from advisor.medians import NORMAL_95
 from advisor.schema.profile import NoiseFloor
 from tests.profiles import UNSTEADY, measurement, power_law, profile, variant, with_site
 
@@ -165,6 +167,28 @@ def test_each_variant_and_setting_has_a_grid_of_its_own_and_the_repeated_baselin
     keys = service_grids(with_site(measured, measurements=(*measured.sites[0].measurements, again)).sites[0]).keys()
 
     assert {("fp32", 1, 1), ("fp32", 2, 1), ("opt", 1, 1), ("opt", 2, 1)} == keys
+
+
+def test_a_longer_load_test_is_surer_down_to_what_processes_differ_by():
+    noise = {"between_visits": 0.1, "visit_freedom": 100.0, "between_processes": 0.02, "process_freedom": 100.0}
+    floor = NoiseFloor(intra_op_num_threads=1, instances=1, fraction=0.9, **noise)
+    measured = with_site(profile(power_law(0.01)), noise_floors=(floor,)).sites[0]
+
+    off = [noise_of_test(measured, 1, 1, duration_s) for duration_s in (3.0, 20.0, 1e9)]
+
+    assert sorted(off, reverse=True) == off
+    assert [math.hypot(0.1, 0.02), 0.02] == pytest.approx(
+        [math.log1p(off[0]) / NORMAL_95, math.log1p(off[-1]) / NORMAL_95], rel=1e-3
+    )
+
+
+def test_where_the_parts_of_noise_are_not_known_a_load_test_is_one_of_two_equal_things():
+    floors = (NoiseFloor(intra_op_num_threads=2, instances=1, fraction=0.3),)
+    measured = with_site(profile(power_law(0.01)), noise_fraction=0.1, noise_floors=floors).sites[0]
+
+    off = [noise_of_test(measured, threads, 1, 20.0) for threads in (1, 2)]
+
+    assert [1.1, 1.3] == pytest.approx([math.exp(math.sqrt(2) * math.log1p(each)) for each in off])
 
 
 def test_the_noise_floor_of_a_setting_comes_before_that_of_all():
