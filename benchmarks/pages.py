@@ -87,8 +87,9 @@ def _document(content: bytes) -> Document:
     """Return what a file holds: advice says its kind, a classification has a verdict, a plan its budget."""
     if "kind" in msgspec.json.decode(content):
         return msgspec.json.decode(content, type=Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice)
-    is_plan = "budget_usd" in msgspec.json.decode(content)
-    return msgspec.json.decode(content, type=PortfolioPlan if is_plan else Classification)
+    if "budget_usd" in msgspec.json.decode(content):
+        return msgspec.json.decode(content, type=PortfolioPlan)
+    return msgspec.json.decode(content, type=Classification)
 
 
 def _seen(pages: list[Path], screenshots: Path | None) -> dict[str, browser.Seen]:
