@@ -74,6 +74,7 @@ def _measured(model: Path, folder: Path, budget_s: float) -> dict[str, Any]:
     started = time.perf_counter()
     measured = profile(model, folder / "profile.json", ProfileOptions(budget_s=budget_s), now=now(), report=report)
     wall_s = time.perf_counter() - started
+    assert isinstance(measured, Profile)
     site = measured.sites[0]
     found = {
         "ratio": spent_s / budget_s,

@@ -211,6 +211,7 @@ def _seen(model: Path, folder: Path, effort: Effort, seed: int, budget_s: float)
         workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=effort.max_batch_size, seed=seed
     )
     measured = profile(model, folder / "profile.json", options, now=now(), report=lambda *_, **__: None)
+    assert isinstance(measured, Profile)
     advice = advise_on(folder / "profile.json", folder / "workload.yaml", now=now())
     assert isinstance(advice, Advice)
     print(f"{model.name}, {folder.name}: {advice.headline}", flush=True)

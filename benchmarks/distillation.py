@@ -40,7 +40,7 @@ from advisor.measure.runtime.ort_session import call, open_session
 from advisor.measure.variants.making import baseline_id
 from advisor.schema.distillation import Distilled
 from advisor.schema.options import ProfileOptions
-from advisor.schema.profile import QualityResult
+from advisor.schema.profile import Profile, QualityResult
 from advisor.steps import model_folder
 from advisor.steps.distillation.students import LABEL, free_name
 from advisor.steps.profile import profile
@@ -108,8 +108,8 @@ def _drafted(arguments: argparse.Namespace, folder: Path) -> tuple[Figures, list
     if arguments.draft is None and arguments.size != "tiny":
         return not_drafted("no --draft was named"), []
     if arguments.draft is None:
-        model, draft = (random_llama(folder / name, SMALL) for name in ("large", "small"))
-        return drafted(Asked(model, draft, None, "cpu", arguments.size), folder / "draft")
+        large, small = (random_llama(folder / name, SMALL) for name in ("large", "small"))
+        return drafted(Asked(large, small, None, "cpu", arguments.size), folder / "draft")
     model = converted(folder / "smollm2") if arguments.model is None else Path(arguments.model)
     if isinstance(model, Unknown):
         raise SystemExit(model.reason)
@@ -234,6 +234,7 @@ def _judged(arguments: argparse.Namespace, teacher: Teacher, folder: Path) -> di
         allow_code=True,
     )
     measured = profile(teacher.checkpoint or teacher.file, folder / "profile.json", options, now=now(), report=silent)
+    assert isinstance(measured, Profile)
     return {entry.id: _level(entry.quality) for entry in measured.sites[0].variants if entry.quality is not None}
 
 

@@ -205,8 +205,8 @@ def _figures(best: dict[str, Row | None]) -> Figures:
             missing = f"it is not known of {row['scheme']}" if row else "nothing that runs"
             figures[f"{who.lower()}_{name}"] = Unknown(missing) if value is None else value
     ours, theirs = (figures[f"{who}_speedup_b1"] for who in ("advisor", "olive"))
-    is_known = not isinstance(ours, Unknown) and not isinstance(theirs, Unknown)
-    figures["advisor_over_olive_b1"] = ours / theirs if is_known else Unknown("one of them has nothing that runs")
+    nobody = Unknown("one of them has nothing that runs")
+    figures["advisor_over_olive_b1"] = nobody if isinstance(ours, Unknown) or isinstance(theirs, Unknown) else ours / theirs
     return figures
 
 

@@ -40,9 +40,10 @@ OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE OF THIS SOFTWARE, EVEN IF ADVISE
 
 def bundle() -> str:
     """Return the bundle as a script: what it is and under which license, then a function that leaves one name behind."""
+    release: str = vl_convert.__version__  # type: ignore[attr-defined]  # its types leave it out
     releases = (
         f"Vega {vl_convert.get_vega_version()}, Vega-Lite {VEGA_LITE} and vega-embed {vl_convert.get_vega_embed_version()}, as bundled by "
-        f"vl-convert {vl_convert.__version__} (benchmarks/pack_vega.py)."
+        f"vl-convert {release} (benchmarks/pack_vega.py)."
     )
     return f"/* {releases}\n\n{LICENSE}*/\n(()=>{{{vl_convert.javascript_bundle(SNIPPET, vl_version=VEGA_LITE)}\n}})();\n"
 

@@ -23,6 +23,7 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
+from advisor.schema.overview import Overview
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.tell.report import Document, render
 from harness import Figures, Size, Unknown, parsed, parser_of, save, show
@@ -84,11 +85,12 @@ def _page(source: Path, path: Path) -> Path:
 
 
 def _document(content: bytes) -> Document:
-    """Return what a file holds: advice says its kind, a classification has a verdict, a plan its budget."""
+    """Return what a file holds: advice and an overview of many say their kind, a classification has a verdict, a plan its budget."""
     if "kind" in msgspec.json.decode(content):
-        return msgspec.json.decode(content, type=Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice)
-    is_plan = "budget_usd" in msgspec.json.decode(content)
-    return msgspec.json.decode(content, type=PortfolioPlan if is_plan else Classification)
+        return msgspec.json.decode(content, type=Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Overview)
+    if "budget_usd" in msgspec.json.decode(content):
+        return msgspec.json.decode(content, type=PortfolioPlan)
+    return msgspec.json.decode(content, type=Classification)
 
 
 def _seen(pages: list[Path], screenshots: Path | None) -> dict[str, browser.Seen]:

@@ -31,6 +31,7 @@ import yaml
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
+from advisor.files.catalog import schemes
 from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
@@ -44,7 +45,8 @@ from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import METRICS, OWN, is_known, keeps_floor
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
-from advisor.steps.profile import plan_for, schemes
+from advisor.schema.workload import GenerationWorkload
+from advisor.steps.profile import plan_for
 from harness import Figures, Size, Unknown, now, parsed, parser_of, save
 from harness import show as show_figures
 from parts.integer_ceiling import ceilings
@@ -211,6 +213,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, ExitStack() as stack:
         model = case.checkpoint or case.model
         workload = read_question(options.workload) if options.workload else None
+        assert not isinstance(workload, GenerationWorkload)
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now=now())
         wanted = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
         plan = msgspec.structs.replace(plan, schemes=wanted, screening=looks)

@@ -110,7 +110,7 @@ def measure(size: Size) -> Figures:
     for name, seconds in taken.items():
         cells = ("-" if isinstance(of, Unknown) else f"{1 / statistics.median(of):,.0f}" for of in seconds.values())
         print(f"{name:<22}" + "".join(f"{cell:>16}" for cell in cells))
-    figures = _figures(taken[HEADLINE], "") | {"sim_scatter_fraction": scatter(taken[HEADLINE]["kernel"])}
+    figures = _figures(taken[HEADLINE], "") | {"sim_scatter_fraction": scatter(_of_kernel(taken[HEADLINE]))}
     for name, seconds in taken.items():
         figures |= _figures(seconds, f"_{name}")
     figures["callgrind_instructions_per_request"] = (
@@ -120,12 +120,18 @@ def measure(size: Size) -> Figures:
 
 
 def _figures(seconds: "dict[str, list[float] | Unknown]", suffix: str) -> Figures:
-    kernel_s = seconds["kernel"]
+    kernel_s = _of_kernel(seconds)
     figures: Figures = {f"sim_requests_per_s{suffix}": 1 / statistics.median(kernel_s)}
     for peer in PEERS:
         taken = seconds[peer]
         figures[f"sim_over_{peer}{suffix}"] = taken if isinstance(taken, Unknown) else ratio(taken, kernel_s)
     return figures
+
+
+def _of_kernel(seconds: "dict[str, list[float] | Unknown]") -> list[float]:
+    taken = seconds["kernel"]
+    assert not isinstance(taken, Unknown), "it comes with the advisor"
+    return taken
 
 
 def _simulators() -> "dict[str, Simulate | Unknown]":
@@ -206,8 +212,9 @@ def _batch_by_batch(
 
 def _python(queue: Queue) -> list[float]:
     latency_s = [0.0] * len(queue.arrival_s)
-    lists = [values.tolist() for values in queue[:4]]
-    _batch_by_batch(*lists, [-math.inf] * queue.instances, queue.max_queue_delay_s, latency_s)
+    arrival_s, size_class, service_s, service_factor = (values.tolist() for values in queue[:4])
+    free_at_s = [-math.inf] * queue.instances
+    _batch_by_batch(arrival_s, size_class, service_s, service_factor, free_at_s, queue.max_queue_delay_s, latency_s)
     return latency_s
 
 

@@ -17,11 +17,13 @@ fewer), `simulated_share`, `simulated_1e9`, `regret_1e9_usd_per_hour`; `peer_can
 `frontier_over_moocore_<points>`, `frontier_over_best_peer` (the worst of all).
 """
 
+import io
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -54,12 +56,15 @@ EFFORTS: dict[Size, Effort] = {
 SLAB = 50_000  # points that numpy takes at a time: its arrays then stay in the cache as far as they can
 LISTED_POINTS = 20_000  # whose cheapest candidates are within the range of costs that is listed: some millions of candidates
 NO_NUMBA = "numba is not installed"
+Scanned = tuple[int, float, int]  # candidates left, the least cost, the point of it
+Answer = TypeVar("Answer")
 
 
 def main() -> None:
     arguments = parsed(parser_of(__doc__))
     effort = EFFORTS[arguments.size]
-    sys.stdout.reconfigure(line_buffering=True)  # an interrupted run has told what it had
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # an interrupted run has told what it had
     figures: Figures = {}
     figures |= enumerate_figures(effort)
     figures |= exact_figures(effort)
@@ -69,7 +74,7 @@ def main() -> None:
     save(arguments.json, arguments.size, figures)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def timed(call: Callable[[], Answer]) -> tuple[float, Answer]:
     started = time.perf_counter()
     answer = call()
     return time.perf_counter() - started, answer
@@ -78,13 +83,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def enumerate_figures(effort: Effort) -> Figures:
     """Time the enumeration of one space by each, in turns: how many candidates are left, the least cost, and the point of it."""
     space = market(**effort.market)
-    ways: dict[str, Callable[[], Any] | None] = {
+    ways: dict[str, Callable[[], Scanned] | None] = {
         "kernel": lambda: judged_by_kernel(space),
         "numpy": lambda: scanned_by_numpy(space),
         "numba": _numba_scan(space),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    answers = {}
+    answers: dict[str, Scanned] = {}
     for _ in range(effort.turns):
         for name, way in ways.items():
             if way is not None:
@@ -92,21 +97,21 @@ def enumerate_figures(effort: Effort) -> Figures:
                 seconds[name].append(taken)
     expected = answers["kernel"]
     assert all(answer == expected for answer in answers.values()), answers
-    speed = {name: space.candidates / statistics.median(values) if values else None for name, values in seconds.items()}
+    speed = {name: space.candidates / statistics.median(values) for name, values in seconds.items() if values}
     print(f"\nenumerating {space.candidates:,} candidates, {expected[0]:,} left, cheapest {expected[1]:.4f} $/h")
-    for name, value in speed.items():
-        print(f"  {name:<22}{'not installed' if value is None else f'{value / 1e6:10,.0f} million a second'}")
+    for name in ways:
+        print(f"  {name:<22}{f'{speed[name] / 1e6:10,.0f} million a second' if name in speed else 'not installed'}")
     listed_per_s = _listed_per_s(space, effort.turns)
     print(f"  {'listed, cheapest first':<22}{listed_per_s / 1e6:10,.0f} million a second")
     return {
         "enumerate_candidates_per_s": speed["kernel"],
         "enumerate_over_numpy": speed["kernel"] / speed["numpy"],
-        "enumerate_over_numba": speed["kernel"] / speed["numba"] if speed["numba"] else Unknown(NO_NUMBA),
+        "enumerate_over_numba": speed["kernel"] / speed["numba"] if "numba" in speed else Unknown(NO_NUMBA),
         "list_candidates_per_s": listed_per_s,
     }
 
 
-def judged_by_kernel(space: Market) -> tuple[int, float, int]:
+def judged_by_kernel(space: Market) -> Scanned:
     """Return what `scanned_by_numpy` does, by what every search begins with."""
     fewest, left = kernel.fewest_replicas(space.columns, delay_s=space.delay_s, latency_target_s=space.target_s)
     usd = np.where(fewest > 0, space.columns.price_usd_per_hour * fewest, np.inf)
@@ -136,7 +141,7 @@ def _listed_per_s(space: Market, turns: int) -> float:
     return statistics.median(rates)
 
 
-def scanned_by_numpy(space: Market) -> tuple[int, float, int]:
+def scanned_by_numpy(space: Market) -> Scanned:
     """Return how many candidates are left, the least cost, and the point of it: each term only for what it depends on."""
     columns = space.columns
     replicas = np.arange(1.0, REPLICAS + 1)
@@ -157,7 +162,7 @@ def scanned_by_numpy(space: Market) -> tuple[int, float, int]:
     return left, best, point
 
 
-def _numba_scan(space: Market) -> Callable[[], Any] | None:
+def _numba_scan(space: Market) -> Callable[[], Scanned] | None:
     """Return the scan compiled by numba for this very processor; None without numba."""
     try:
         import numba
@@ -213,12 +218,9 @@ def exact_figures(effort: Effort) -> Figures:
     found = {}
     for name, sizes in zip(("4e8", "1e9"), effort.markets, strict=True):
         space = market(**sizes)
-        prepared = [timed(lambda sizes=sizes: market(**sizes))[0] for _ in range(effort.searches)]
-        bound = [timed(lambda space=space: judged_by_kernel(space)) for _ in range(effort.turns)]
-        whole = [
-            timed(lambda space=space: walk(space.columns, space.delay_s, space.target_s, space.judge))
-            for _ in range(effort.searches)
-        ]
+        prepared = [timed(partial(market, **sizes))[0] for _ in range(effort.searches)]
+        bound = [timed(partial(judged_by_kernel, space)) for _ in range(effort.turns)]
+        whole = [timed(partial(walk, space.columns, space.delay_s, space.target_s, space.judge)) for _ in range(effort.searches)]
         seen = whole[0][1]
         assert all(answer.cheapest == seen.cheapest for _, answer in whole)
         found[name] = Exact(

@@ -43,7 +43,7 @@ def to_json(record: Record) -> bytes:
 
 def to_yaml(document: Mapping[str, Any]) -> bytes:
     """Return a document for other programs as YAML in plain ASCII, its keys in their order."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     plain = msgspec.json.decode(
         msgspec.json.encode(document)

@@ -184,6 +184,7 @@ def _compiled_loop() -> Callable[[Load], tuple[Any, Any]] | Unknown:
     compiled = numba.njit(_request_by_request)
 
     def serve(load: Load) -> tuple[Any, Any]:
-        return compiled(*load, PREFILL_COST, DECODE_COST, _factors(), MAX_RUNNING)
+        first_s, last_s = compiled(*load, PREFILL_COST, DECODE_COST, _factors(), MAX_RUNNING)
+        return first_s, last_s
 
     return serve

@@ -11,7 +11,7 @@ from advisor.decide.generation.summaries import Speedups
 from advisor.files.records import read_json
 from advisor.measure.generation.making import described
 from advisor.measure.generation.openvino.engine import Draft, engine_time, version
-from advisor.measure.generation.openvino.export import write_openvino
+from advisor.measure.generation.openvino.export import Scheme, write_openvino
 from advisor.measure.generation.openvino.speculation import Engines, open_engines, pairs, speculation
 from advisor.measure.generation.tokenizing import read_windows
 from advisor.measure.quality import learned
@@ -22,7 +22,7 @@ from advisor.steps.distillation.of_decoders import drafted_tokens
 from advisor.steps.distillation.students import LABEL
 from harness import Figures, Size, Unknown
 
-FORM = "int8-weight-only"  # of both, as `advisor recommend` tries them
+FORM: Scheme = "int8-weight-only"  # of both, as `advisor recommend` tries them
 LOADS = (1, 8)
 PROMPT_TOKENS, CONTEXT_TOKENS = 48, 256
 ANSWER_TOKENS: dict[Size, dict[int, int]] = {"full": {1: 48, 8: 32}, "quick": {1: 32, 8: 20}, "tiny": {1: 4, 8: 4}}
@@ -73,7 +73,7 @@ def drafted(asked: Asked, folder: Path) -> tuple[Figures, list[dict[str, Any]]]:
     for load in LOADS:
         use, speedup = advised.use(load), again[load].speedup
         figures[f"speed_ratio_{load}"] = speedup.value
-        figures[f"advised_{load}"] = USES.get(use, Unknown("not shown either way"))  # type: ignore[arg-type]
+        figures[f"advised_{load}"] = USES.get(use, Unknown("not shown either way"))
         figures[f"advice_agrees_{load}"] = float(not ((use == "on" and speedup.high < 1) or (use == "off" and speedup.low > 1)))
         rows += [_row(name, found[load], use) for name, found in (("advised by", known), ("measured", again))]
     return figures, rows

@@ -19,7 +19,7 @@ from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import visited
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.arrays.trace import Requests
-from advisor.schema.generation import Clock, Engine, GenerationSite, Policy, PrefillPoint
+from advisor.schema.generation import Clock, DecodePoint, Engine, GenerationSite, Policy, PrefillPoint
 from advisor.schema.options import ProfileOptions
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
@@ -88,7 +88,7 @@ class Case:
         self.scale, recorded = _trace(model)
         self.requests = _first(recorded, effort.requests)
         (folder / "workload.yaml").write_text(WORKLOAD)
-        columns = (recorded.arrival_s, recorded.input_tokens, recorded.output_tokens)
+        columns = (recorded.arrival_s, *_lengths(recorded))
         with (folder / "trace.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("arrival_s", "input_tokens", "output_tokens"), *zip(*columns, strict=True)])
         options = ProfileOptions(
@@ -155,21 +155,25 @@ def _trace(model: Path) -> tuple[int, Requests]:
     return scale, Requests(arrival_s=columns["arrival_s"], input_tokens=inputs, output_tokens=outputs)
 
 
+def _lengths(requests: Requests) -> tuple[np.ndarray, np.ndarray]:
+    assert requests.input_tokens is not None and requests.output_tokens is not None, "the trace has both"
+    return requests.input_tokens, requests.output_tokens
+
+
 def _first(requests: Requests, count: int) -> Requests:
-    columns = (requests.arrival_s, requests.input_tokens, requests.output_tokens)
-    arrival_s, inputs, outputs = (column[:count] for column in columns if column is not None)
+    arrival_s, inputs, outputs = (column[:count] for column in (requests.arrival_s, *_lengths(requests)))
     return Requests(arrival_s=arrival_s, input_tokens=inputs, output_tokens=outputs)
 
 
 def measured_steps(site: GenerationSite, variant: str) -> list[Step]:
     """Return the steps of a variant on one thread that the profile timed."""
-    own = [it for it in (*site.prefill, *site.decode) if (it.variant, it.intra_op_num_threads) == (variant, THREADS)]
-    return [
-        Prefill(tokens=it.tokens, past_tokens=it.past_tokens)
-        if isinstance(it, PrefillPoint)
-        else Decode(batch_size=it.batch_size, context_tokens=it.context_tokens)
-        for it in own
-    ]
+
+    def is_own(it: PrefillPoint | DecodePoint) -> bool:
+        return (it.variant, it.intra_op_num_threads) == (variant, THREADS)
+
+    prefill = [Prefill(tokens=it.tokens, past_tokens=it.past_tokens) for it in site.prefill if is_own(it)]
+    decode = [Decode(batch_size=it.batch_size, context_tokens=it.context_tokens) for it in site.decode if is_own(it)]
+    return [*prefill, *decode]
 
 
 def unmeasured_steps(own: list[Step], count: int, random: np.random.Generator) -> list[Step]:

@@ -328,10 +328,10 @@ def engine_of(framework: str) -> str:
     version = re.search(r"vllm (\d+)\.(\d+)", told)
     # Its scheduler was written anew with 0.8, of early 2025; attention that reads keys once for all their queries came to AMD
     # with 0.6, of autumn 2024.
-    release = (int(version[1]), int(version[2])) if version else (0, 0)
-    if release >= (0, 8) or re.search(r"v1|202[5-9]", told):
+    numbered = (int(version[1]), int(version[2])) if version else (0, 0)
+    if numbered >= (0, 8) or re.search(r"v1|202[5-9]", told):
         return "vllm"
-    return "vllm-2024-11" if release >= (0, 6) or re.search(r"(sep|oct|nov|dec)[a-z]* 2024", told) else "vllm-2024"
+    return "vllm-2024-11" if numbered >= (0, 6) or re.search(r"(sep|oct|nov|dec)[a-z]* 2024", told) else "vllm-2024"
 
 
 def model_key(name: str) -> str:
@@ -372,7 +372,7 @@ def _measured(row: Mapping[str, str], run: Run) -> tuple[Measured, ...]:
     if run.kind == "static":
         return (Measured("tokens", None, _batch_tokens_per_s(row, run)),)
     if run.kind == "steps":
-        columns = {("ttft", None): "prefill_ms", ("itl", None): "decode_step_ms"}
+        columns: dict[tuple[Figure, float | None], str] = {("ttft", None): "prefill_ms", ("itl", None): "decode_step_ms"}
     else:
         columns = {
             ("ttft", None): "ttft_ms",
@@ -388,7 +388,7 @@ def _measured(row: Mapping[str, str], run: Run) -> tuple[Measured, ...]:
             ("itl", 0.99): "tpot_p99_ms",
         }
     found = [
-        Measured(figure, quantile, value / 1e3)  # type: ignore[arg-type]
+        Measured(figure, quantile, value / 1e3)
         for (figure, quantile), column in columns.items()
         if (value := number(row[column])) is not None
     ]

@@ -17,6 +17,7 @@ from advisor.decide.generation.simulation import Run as Served
 from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Load, made
 from advisor.decide.queue.demand import quantiles
+from advisor.schema.arrays.kernels import Figure as StepFigure
 from parts.generation_rows import Figure, Run
 
 MAX_RUNNING = 1024  # what engines serve side by side unless they are told otherwise
@@ -41,7 +42,7 @@ class Steps(Protocol):
 
     def prefill_s(self, tokens: np.ndarray, past_tokens: np.ndarray, prompts: int = 1) -> np.ndarray: ...
 
-    def factors_of(self, kind: str) -> tuple[float, float]: ...
+    def factors_of(self, figure: StepFigure) -> tuple[float, float]: ...
 
     def costs(
         self, draw: int | None, *, longest_context: int, max_running: int, token_budget: int = ..., kv_tokens: int | None = ...

@@ -46,7 +46,7 @@ class Law(NamedTuple):
 
     def latency_s(self, sweep: Sweep) -> np.ndarray:
         """Return the latency of each point of a sweep."""
-        return np.exp(_log_latency(self.seconds, sweep))
+        return np.asarray(np.exp(_log_latency(self.seconds, sweep)))
 
 
 def judge_speculation(runs: Sequence[Run]) -> tuple[list[Judged], list[LeftOut]]:

@@ -17,6 +17,7 @@ from advisor.decide.generation.projection.intervals import conformal_factor
 from advisor.decide.generation.projection.step_model import StepModel
 from advisor.schema.arrays.kernels import Figure, HostTimes, StepError
 from advisor.schema.language import Ground
+from parts.generation_rows import Figure as Published
 from parts.generation_rows import Run
 from parts.generation_runs import budget_of, reading_s, writing_s
 
@@ -70,7 +71,9 @@ class Point(NamedTuple):
 
 
 def _unit(name: str) -> HostTimes:
-    return HostTimes(engine="", rows=1, models=1, **{each: float(each == name) for each in LINEAR})
+    return HostTimes(
+        engine="", device=None, carried_from=None, rows=1, models=1, **{each: float(each == name) for each in LINEAR}
+    )
 
 
 UNITS = tuple(_unit(name) for name in LINEAR)
@@ -153,7 +156,7 @@ def _decoding(steps: StepModel, batch: float, context: float) -> float:
     return float(steps.decode_s(np.array([float(batch)]), np.array([float(context)]))[0])
 
 
-def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halves]:
+def _open(run: Run, measured: Mapping[Published, float]) -> tuple[Figure, float, Halves]:
     """Return the time between tokens of requests at a rate: steps that decode, and those that also read what comes meanwhile.
 
     A request runs beside as many others as come while it runs (Little's law).
@@ -264,7 +267,15 @@ def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Po
     added = {name: float(f"{value:.4g}") for name, value in zip(NAMES, np.exp(logs[:-1]), strict=True)}
     repeats_heads = round(float(1 / (1 + np.exp(-logs[-1]))), 3) if may_repeat else 0.0
     models = len({point.model for point in points})
-    return HostTimes(engine=engine, device=device, **added, repeats_heads=repeats_heads, rows=len(points), models=models)
+    return HostTimes(
+        engine=engine,
+        device=device,
+        **added,
+        repeats_heads=repeats_heads,
+        carried_from=None,
+        rows=len(points),
+        models=models,
+    )
 
 
 def predicted_s(point: Point, hosts: tuple[HostTimes, ...]) -> tuple[float, bool]:

@@ -55,7 +55,7 @@ def _convolutions(random: np.random.Generator) -> tuple[ModelProto, ModelProto, 
     names = ["x", "scale", "zero", "w", "scale", "zero_w", "scale_y", "zero"]
     integers = helper.make_node("QLinearConv", names, ["y"], pads=[1, 1, 1, 1])
     shape = (1, CHANNELS, SIDE, SIDE)
-    scales = {
+    scales: dict[str, np.ndarray] = {
         "scale": np.array(0.01, np.float32),
         "scale_y": np.array(1.0, np.float32),
         "zero": np.array(0, np.uint8),

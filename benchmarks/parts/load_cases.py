@@ -112,6 +112,7 @@ class Case(NamedTuple):
 def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, is_full: bool) -> Iterator[Case]:
     """Yield the cases of one model: each configuration is served once to calibrate it, and then at every load; or one case alone."""
     base = read_question(folder / "workload.yaml")
+    assert isinstance(base, OnlineWorkload)
     for configuration, traffic in _configurations(measured)[: None if is_full else 1]:
         workload, trace = _with_traffic(base, traffic)
         loaded, stretched = _at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration)

@@ -15,4 +15,5 @@ def raw_pitch_accuracy(outputs: dict[str, np.ndarray], rows: dict[str, np.ndarra
     near = abs(bins - scores.argmax(axis=1, keepdims=True)) <= NEAR_BINS
     weights = np.where(near, np.maximum(scores, 0), 0)
     cents = (weights @ bins) / np.maximum(weights.sum(axis=1), 1e-9) * CENTS_PER_BIN + CENTS_OF_BIN_0
-    return (abs(cents - rows["cents"]) <= RIGHT_WITHIN_CENTS).astype(float)
+    is_right: np.ndarray = abs(cents - rows["cents"]) <= RIGHT_WITHIN_CENTS
+    return is_right.astype(float)

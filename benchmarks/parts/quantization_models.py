@@ -46,7 +46,7 @@ def _package(package: str) -> Path:
 
 def _save(path: Path, **arrays: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
     return path
 
 
@@ -122,13 +122,13 @@ def _tweets(tokenizer_path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     tokenizer.enable_padding(length=48)
     encoded = zip(order, tokenizer.encode_batch([tweets[number][0] for number in order]), strict=True)
     # Some tweets say the same in the first tokens: one of each, so that none is both to calibrate on and to judge by.
-    order, encodings = zip(*{tuple(entry.ids): (number, entry) for number, entry in encoded}.values(), strict=True)
+    kept, encodings = zip(*{tuple(entry.ids): (number, entry) for number, entry in encoded}.values(), strict=True)
     rows = {
         "input_ids": np.array([entry.ids for entry in encodings]),
         "attention_mask": np.array([entry.attention_mask for entry in encodings]),
         "token_type_ids": np.array([entry.type_ids for entry in encodings]),
     }
-    return rows, (np.array([tweets[number][1] for number in order]) > 0).astype(np.int64)
+    return rows, (np.array([tweets[number][1] for number in kept]) > 0).astype(np.int64)
 
 
 def llama(folder: Path) -> Case:
@@ -222,7 +222,7 @@ def resnet18(folder: Path) -> Case:
 
     torch.manual_seed(0)
 
-    class Block(nn.Module):
+    class Block(nn.Module):  # type: ignore[misc]  # the library has no types
         def __init__(self, inside: int, outside: int, stride: int) -> None:
             super().__init__()
             self.way = nn.Sequential(
@@ -284,9 +284,9 @@ def torchcrepe(folder: Path) -> Case:
         random = np.random.default_rng(seed)
         pitch = 60 * 2 ** random.uniform(0, 4.5, count)
         phase = 2 * np.pi * pitch[:, np.newaxis] * np.arange(1024) / 16000
-        tone = sum(
-            np.sin(n * phase + random.uniform(0, 6.28, (count, 1))) * random.uniform(0.1, 1, (count, 1)) / n for n in range(1, 8)
-        )
+        tone = np.zeros((count, 1024))
+        for n in range(1, 8):
+            tone += np.sin(n * phase + random.uniform(0, 6.28, (count, 1))) * random.uniform(0.1, 1, (count, 1)) / n
         frames = tone + random.normal(size=tone.shape) * random.uniform(0, 0.3, (count, 1))
         frames = (frames - frames.mean(axis=1, keepdims=True)) / frames.std(axis=1, keepdims=True)
         _save(folder / f"{name}.npz", frames=frames.astype(np.float32), cents=1200 * np.log2(pitch / 10))

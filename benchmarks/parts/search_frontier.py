@@ -8,6 +8,7 @@ A peer that would take longer than anybody's patience is not asked: judged by a 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -38,7 +39,8 @@ def uniform(count: int, objectives: int, random: np.random.Generator) -> np.ndar
 def anti_correlated(count: int, objectives: int, random: np.random.Generator) -> np.ndarray:
     """Return points whose coordinates add up to nearly one."""
     points = random.random((count, objectives))
-    return points / points.sum(axis=1, keepdims=True) * (1 + 0.001 * random.random((count, 1)))
+    scaled: np.ndarray = points / points.sum(axis=1, keepdims=True) * (1 + 0.001 * random.random((count, 1)))
+    return scaled
 
 
 def frontier_figures(counts: tuple[int, ...], *, turns: int) -> Figures:
@@ -56,10 +58,10 @@ def frontier_figures(counts: tuple[int, ...], *, turns: int) -> Figures:
                 answers: dict[str, np.ndarray] = {}
                 asked = {name: peer for name, peer in peers.items() if _is_patient(name, peer, points)}
                 for _ in range(turns if count <= MEGA else 1):
-                    _time("ours", lambda p=points: pareto.non_dominated(p), seconds, answers)
-                    _time("2 threads", lambda p=points: pareto.non_dominated(p, threads=2), seconds, answers)
+                    _time("ours", partial(pareto.non_dominated, points), seconds, answers)
+                    _time("2 threads", partial(pareto.non_dominated, points, threads=2), seconds, answers)
                     for name, peer in asked.items():
-                        _time(name, lambda p=points, peer=peer: peer(p), seconds, answers)
+                        _time(name, partial(peer, points), seconds, answers)
                 for name, mask in answers.items():
                     np.testing.assert_array_equal(answers["ours"], mask, err_msg=name)
                 medians = {name: statistics.median(values) for name, values in seconds.items() if values}

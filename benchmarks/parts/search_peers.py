@@ -143,7 +143,7 @@ def _pymoo(task: Task, seed: int) -> None:
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
     from pymoo.optimize import minimize
 
-    class Problem(ElementwiseProblem):
+    class Problem(ElementwiseProblem):  # type: ignore[misc]  # the library has no types
         def __init__(self) -> None:
             upper = np.array(task.sizes) - 1
             super().__init__(n_var=len(upper), n_obj=1, n_ieq_constr=1, xl=0, xu=upper, vtype=int)

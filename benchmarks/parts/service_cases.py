@@ -45,6 +45,7 @@ def profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
     options = ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE, general=True)
     started = time.monotonic()
     measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
+    assert isinstance(measured, Profile)
     points, took = len(measured.sites[0].measurements), time.monotonic() - started
     noise = "unknown" if measured.sites[0].noise_fraction is None else f"{measured.sites[0].noise_fraction:.1%}"
     print(

@@ -101,6 +101,7 @@ def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, ask
     budget_s = asked.budget_s if call_s < SLOW_CALL_S else asked.slow_budget_s
     options = ProfileOptions(workload=workload_path, budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE, seed=number)
     measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
+    assert isinstance(measured, Profile)
     request = request_of(workload, measured, folder / "profile.json", workload_path=workload_path, profile_sha256="", now=now())
     advice = advise(measured, request, None)
     because = advice.certainty.because if advice.certainty is not None else ()

@@ -82,7 +82,8 @@ def _yaml(random: Random, content: bytes) -> bytes:
         return mutation.raw(random, content, WORKLOAD)
     made = mutation.tree(random, yaml.safe_load(content))
     try:
-        return yaml.safe_dump(made, allow_unicode=True, sort_keys=False).encode(errors="surrogatepass")
+        text: str = yaml.safe_dump(made, allow_unicode=True, sort_keys=False)
+        return text.encode(errors="surrogatepass")
     except (yaml.YAMLError, RecursionError):
         return mutation.as_json(random, made)
 

@@ -191,10 +191,11 @@ def drawn(random: Random) -> dict[str, bytes]:
     """Return a model of up to six operators drawn from all that ONNX has, with attributes of the types that they ask for."""
     schemas = [schema for schema in defs.get_all_schemas() if not schema.deprecated and "preview" not in schema.domain]
     known = ["x"]
-    nodes, weights = [], []
+    nodes: list[NodeProto] = []
+    weights: list[TensorProto] = []
     for number in range(random.randint(1, 6)):
         schema = random.choice(schemas)
-        inputs = []
+        inputs: list[str] = []
         for _ in range(random.randint(schema.min_input, max(schema.min_input, min(schema.max_input, schema.min_input + 2)))):
             if not inputs or random.random() < 0.5:
                 inputs.append(random.choice(known))

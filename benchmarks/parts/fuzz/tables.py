@@ -77,7 +77,8 @@ def _labels(random: Random) -> np.ndarray:
 def npz(random: Random) -> bytes:
     """Return an archive of arrays; sometimes its headers claim what is not there, or its bytes are damaged."""
     file = io.BytesIO()
-    np.savez(file, **examples(random)) if random.random() < 0.7 else np.savez_compressed(file, **examples(random))
+    save = np.savez if random.random() < 0.7 else np.savez_compressed
+    save(file, allow_pickle=True, **examples(random))
     content = file.getvalue()
     kind = random.random()
     if kind < 0.15:
