@@ -19,6 +19,7 @@ from advisor.schema.workload import OnlineWorkload
 from advisor.steps.advise import request_of
 from advisor.steps.profile import profile as measure
 from advisor.steps.serve import loaded, serve_for_real
+from advisor.visits import fault_of
 from harness import Figures, Unknown, middle, now, rate, silent
 from parts.load_cases import MAX_REQUESTS_PER_S, alone_s
 from parts.service_cases import MAX_BATCH_SIZE
@@ -26,6 +27,7 @@ from parts.service_cases import MAX_BATCH_SIZE
 ENOUGH_BEYOND = 30  # requests beyond a quantile, to know it
 SHORT_CALL_S = 0.002
 SLOW_CALL_S = 0.005
+NOT_VALID = "load test not valid"
 
 
 class Asked(NamedTuple):
@@ -47,7 +49,7 @@ class AdvisedCase(NamedTuple):
     noise_fraction: float | None
     test: LoadTest | None = None
     without_stalls: Replayed | None = None  # what would have been expected of the same requests without stalls
-    because: tuple[str, ...] = ()  # why it is not known, where it is inconclusive
+    because: tuple[str, ...] = ()  # why it is not known, or its load test not valid
 
     def error(self, figure: str, *, with_stalls: bool) -> float:
         said, seen = self._figures(figure, with_stalls=with_stalls)
@@ -93,7 +95,7 @@ def advised_cases(profiles: Mapping[Path, Profile], folder: Path, asked: Asked) 
 
 
 def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, asked: Asked, draw: random.Random) -> AdvisedCase:
-    """Return what is advised and its load test: without one if nothing is, or if the generator did not offer what it was asked for."""
+    """Return what is advised and its load test: without one if nothing is, or if it is not valid, as `verify` has it."""
     workload_path, call_s = folder / "question.yaml", alone_s(known, known.sites[0].variants[0].id)
     workload_path.write_text(_random_question((folder / "workload.yaml").read_text(), call_s, draw))
     workload = read_question(workload_path)
@@ -111,8 +113,8 @@ def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, ask
         return case
     site = loaded(measured, measured.sites[0], workload)
     test = serve_for_real(site, advice.recommended, folder, wanted_s=asked.load_test_s)
-    if not test.generator_kept_up:
-        return case._replace(outcome="late generator")
+    if (fault := fault_of(test)) is not None:
+        return case._replace(outcome=NOT_VALID, because=(fault,))
     offer = offered_load(site, test.candidate, wanted_s=asked.load_test_s)
     calm = loaded(without_stalls(measured), without_stalls(measured).sites[0], workload)
     return case._replace(test=test, without_stalls=expected(calm, test.candidate, offer))
@@ -130,12 +132,13 @@ def advised_figures(cases: list[AdvisedCase]) -> Figures:
     a stall of a fraction of a millisecond are a large part.
     """
     run = [case for case in cases if case.test is not None]
-    answered = [case for case in cases if case.outcome != "late generator" and case.outcome != "infeasible"]
+    answered = [case for case in cases if case.outcome not in (NOT_VALID, "infeasible")]
     reason = "nothing was run"
     figures: Figures = {
         **rate("slo_safe_rate", [case.test.meets_slo for case in run if case.test is not None], without=reason),
         "slo_safe_runs": len(run),
         "slo_questions": len(cases),
+        "slo_not_valid": sum(case.outcome == NOT_VALID for case in cases),
         **rate("slo_inconclusive_rate", [case.outcome == "inconclusive" for case in answered], without="nothing was answered"),
     }
     enough = [case for case in run if case.test is not None and case.test.requests >= ENOUGH_BEYOND / 0.01]
