@@ -17,8 +17,8 @@ Keys: `profile_s` (measuring the first model). Of service: `service_time_error_m
 `service_time_interpolation_error_p95` (beside points of the same minute), each with `<key>_2_threads` too. Of load: `cases`,
 `cases_valid`, `cases_moderate` (at most 70 % busy, what the next are of), `<figure>_error_median<how>` and `<figure>_bias_median<how>` of
 p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure><how>`, where how is nothing, _same_run, _carried or
-_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_questions`, `slo_not_valid` (load tests that say nothing, as `verify`
-has it), `slo_inconclusive_rate`, and of the same runs
+_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_questions`, `slo_not_valid` (load tests that say nothing, by the rule of
+advisor verify), `slo_inconclusive_rate`, and of the same runs
 `slo_coverage_<figure>`, `slo_p50_error_median`, `slo_p99_error_median` and `slo_p99_error_median_short_calls`, each with
 `<key>_without_stalls` too: with stalls switched off in the simulation. Of aa: `aa_tie_rate`, `aa_runs`. Rates with
 `<key>_low` and `<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>`,

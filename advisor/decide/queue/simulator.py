@@ -11,7 +11,7 @@ from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.few_draws import shifted
-from advisor.decide.service.in_server import ratio_in_server
+from advisor.decide.service.in_server import call_in_server_s
 from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
 from advisor.decide.service.stalls import SIDE, StallProcess, beginning, delay_s, draws
 from advisor.kernels import queue_sim
@@ -92,13 +92,10 @@ class Simulator:
         overhead, in_server = self._overhead(grid), "value" if self._is_server_known else side
         is_own, beside_s = setting_of(grid) in self._calibrations, 0.0
         middle_s, call_s = (self._call_s(grid, rows, at) for at in ("value", side))
-        ratio, ratio_there = (ratio_in_server(overhead, middle_s, at, is_own=is_own) for at in ("value", in_server))
-        # Calls alone and calls in a server are measured apart, so the errors of the two are independent.
-        off = np.hypot(np.log(call_s / middle_s), np.log(np.divide(ratio_there, ratio)))
         if overhead is not None:
             sizes = np.arange(1, rows + 1)[:, None]
             beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
-        table = middle_s * ratio * np.exp(-off if side == "low" else off) + beside_s
+        table = call_in_server_s(overhead, middle_s, call_s, in_server, is_own=is_own) + beside_s
         if end != "value" and abs(self._stretch) != 1.0:
             middle = self._table(grid, rows, "value")
             table = middle * (table / middle) ** abs(self._stretch)
