@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.queue.simulator import CORES_OF_WAY
+from advisor.decide.service.in_server import RUN_TO_RUN_FACTOR
 from advisor.decide.service.stalls import StallProcess, is_stalled, robust_deviation
 from advisor.medians import student_t_95
 from advisor.schema.advice import Candidate
@@ -18,9 +19,11 @@ BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # for a median
 ENOUGH_REQUESTS = 100  # to know how late they come to the queue, now and then too
 MOST_LENGTHS = 8  # of calls, each with a slowdown of its own
-# The same model in the same server, a minute later on the same machine: runs of a sentence encoder differed by 0.96 to 1.07 (2026-11).
+# The same model in the same server, a minute later on the same machine: runs of a sentence encoder (5 ms) differed by 0.96 to 1.07. Of
+# calls of 0.1 to 0.6 ms, 32 runs of four models, by 0.75 to 1.3: a machine that wakes up more slowly for a minute slows them all (2026-11).
 RUN_TO_RUN_FRACTION = 0.05
-OVERHEAD_FRACTION = 0.15  # the same of what is beside the call: waking up and locks depend on what else the machine does
+SHORT_CALL_S = 0.001
+SHORT_RUN_TO_RUN_FRACTION = 0.15  # more, of calls no longer than SHORT_CALL_S, and less as they are longer
 SINGLE_BLOCK_FRACTION = 0.15
 MOST_DRAWS = 4096
 LEAST_FACTOR = 0.1
@@ -83,8 +86,9 @@ def calibrate(
     residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)
     residual = residual[~_stalled(residual, awake_s, candidate, stalls)]
     source = f"{count} batches of the load test"
+    shortness = min(1.0, SHORT_CALL_S / float(np.median(batches.expected_s)))
 
-    def estimate(name: str, floor: float) -> Estimate:
+    def estimate(name: str, floor: float, factor: float = 1.0) -> Estimate:
         value = getattr(whole, name)
         draws = np.array([found for block in blocks if (found := getattr(block, name)) is not None])
         if len(draws) > 1:
@@ -92,19 +96,23 @@ def calibrate(
         else:
             half = SINGLE_BLOCK_FRACTION * value
         half = max(half, floor * value)
-        return Estimate(value=value, low=max(value - half, 0.1 * value), high=value + half, basis="measured", source=source)
+        low, high = min(max(value - half, 0.1 * value), value / factor), max(value + half, value * factor)
+        return Estimate(value=value, low=low, high=high, basis="measured", source=source)
+
+    def beside(name: str) -> Estimate:
+        return estimate(name, noise_fraction, RUN_TO_RUN_FACTOR)
 
     return Calibration(
         variant=candidate.variant,
         intra_op_num_threads=candidate.intra_op_num_threads,
         instances=candidate.instances,
-        call_ratio=estimate("call_ratio", max(RUN_TO_RUN_FRACTION, noise_fraction)),
+        call_ratio=estimate("call_ratio", max(RUN_TO_RUN_FRACTION + shortness * SHORT_RUN_TO_RUN_FRACTION, noise_fraction)),
         call_lengths_s=tuple(lengths_s.tolist()),
         call_factors=tuple(factors.tolist()),
-        per_batch_s=estimate("per_batch_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        timer_late_s=None if whole.timer_late_s is None else estimate("timer_late_s", max(OVERHEAD_FRACTION, noise_fraction)),
+        per_batch_s=beside("per_batch_s"),
+        per_request_s=beside("per_request_s"),
+        wake_s=beside("wake_s"),
+        timer_late_s=None if whole.timer_late_s is None else beside("timer_late_s"),
         transit_s=_stretch(_unstalled_transit_s(_own_transit_s(batches), stalls)),
         spread=_stretch(residual),
         batches=count,

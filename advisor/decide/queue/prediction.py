@@ -129,7 +129,7 @@ def _alone_s(simulator: Simulator, configuration: Configuration, end: str, seed:
     alone = msgspec.structs.replace(configuration, max_batch_size=1, max_queue_delay_s=0.0)
     stream = simulator.demand.spread(seed)
     items = float(stream.summed(np.ones(len(stream.size_class))).max())
-    longest_s = items * float(simulator.table(alone, end).max()) * float(simulator.factors(alone)[1])
+    longest_s = items * float(simulator.table(alone, end).max()) * float(simulator.factors(alone, end)[1])
     if simulator.stalls is not None:
         longest_s += max(simulator.stalls.lengths_s, default=0.0)
     gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, stream.total) * ALONE_FACTOR * longest_s

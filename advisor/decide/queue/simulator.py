@@ -10,10 +10,9 @@ from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, wa
 from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.few_draws import shifted
-from advisor.decide.service.in_server import call_in_server_s
-from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
-from advisor.decide.service.stalls import SIDE, StallProcess, beginning, delay_s, draws
+from advisor.decide.service.in_server import call_in_server_s, spread_at, way_s
+from advisor.decide.service.measured import ServiceGrid, Setting, service_table, setting_of
+from advisor.decide.service.stalls import SIDE, StallProcess, beginning, delay_s, kept_draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
@@ -62,15 +61,16 @@ class Simulator:
         self._tables: dict[tuple[str, int, int, str], np.ndarray] = {}
         self._works: dict[tuple[str, int, int, int, str], float] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
-        self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
-        # So few ways were observed that their quantiles have an interval of their own: what a server adds.
+        self._factors: dict[tuple[Setting, int, str], np.ndarray] = {}
+        self._spreads: dict[tuple[Setting, str], np.ndarray] = {}
+        # Few ways were observed, and runs differ: their quantiles have an interval of their own, which is what a server adds.
         self._way_errors = {end: 0.0 if is_server_known else side * self._stretch for end, side in SIDE.items()}
         self._ways_s = {
-            (id(entry), end): shifted(np.array(entry.transit_s), errors)
+            (id(entry), end): way_s(np.array(entry.transit_s), errors)
             for entry in (*calibrations, *(() if trial is None else (trial,)))
             for end, errors in self._way_errors.items()
         }
-        self._stall_draws: dict[tuple[int, int, int, str], tuple[np.ndarray, np.ndarray] | None] = {}
+        self._stalled = kept_draws(stalls)
         self._busiest: dict[tuple[Configuration, int, str, float], float] = {}
 
     def grid(self, configuration: Configuration) -> ServiceGrid:
@@ -93,8 +93,8 @@ class Simulator:
         is_own, beside_s = setting_of(grid) in self._calibrations, 0.0
         middle_s, call_s = (self._call_s(grid, rows, at) for at in ("value", side))
         if overhead is not None:
-            sizes = np.arange(1, rows + 1)[:, None]
-            beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
+            per_batch_s, per_request_s = (getattr(it, in_server) for it in (overhead.per_batch_s, overhead.per_request_s))
+            beside_s = per_batch_s + per_request_s * np.arange(1, rows + 1)[:, None]
         table = call_in_server_s(overhead, middle_s, call_s, in_server, is_own=is_own) + beside_s
         if end != "value" and abs(self._stretch) != 1.0:
             middle = self._table(grid, rows, "value")
@@ -127,17 +127,13 @@ class Simulator:
     def _overhead(self, grid: ServiceGrid) -> Calibration | None:
         return self._calibrations.get(setting_of(grid), self._trial)
 
-    def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
-        """Return single batches over their median: as observed in a server, in their order, or else as in the profile, ascending."""
-        overhead = self._overhead(grid)
-        return grid.spread if overhead is None else overhead.spread
-
-    def _stalled(self, cores: int, seed: int, end: str, stream: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the draws of the stalls of what needs so many cores; each stream has draws of its own."""
-        key = (cores, seed, stream, end)
-        if key not in self._stall_draws:
-            self._stall_draws[key] = draws(self.stalls, cores=cores, seed=(seed, stream), end=end)
-        return self._stall_draws[key]
+    def _spread(self, grid: ServiceGrid, end: str) -> np.ndarray:
+        """Return single batches over what is said of them at this end."""
+        key = (setting_of(grid), end)
+        if key not in self._spreads:
+            slower = self._table(grid, 1, end)[0] / self._table(grid, 1, "value")[0]
+            self._spreads[key] = spread_at(self._overhead(grid), grid.spread, float(np.median(slower)))
+        return self._spreads[key]
 
     def _queued_s(
         self, grid: ServiceGrid, requests: Requests, seed: int, end: str, *, with_stalls: bool = False, stretch: Hashable = None
@@ -176,18 +172,18 @@ class Simulator:
 
     def _floor_s(self, configuration: Configuration, quantile: float) -> float:
         """Return the least that the latency quantile can be, however many replicas share the load."""
-        grid = self.grid(configuration)
-        alone_s, transit_s = self.table(configuration, "high")[0], self.least_transit_s(configuration)
+        table, transit_s = self.table(configuration, "high"), self.least_transit_s(configuration)
+        least, _ = self.factors(configuration)
         if self.demand.items_per_request != 1:
-            runs = [warm(least_s(run, self.table(configuration, "high"), configuration.instances)) for run in self.demand.runs()]
-            return min(float(quantiles(run, (quantile,))[0]) for run in runs) * min(self._spread(grid)) + transit_s
+            runs = [warm(least_s(run, table, configuration.instances)) for run in self.demand.runs()]
+            return min(float(quantiles(run, (quantile,))[0]) for run in runs) * least + transit_s
         if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
-            return float(alone_s[self.demand.sure_class(quantile)]) * min(self._spread(grid)) + transit_s
+            return float(table[0][self.demand.sure_class(quantile)]) * least + transit_s
         # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
         floors = []
         for seed in range(SEEDS):
-            size_class = self.demand.stream(seed, 1).size_class
-            service_s = alone_s[size_class] * np.resize(self._service_factor(grid, seed), len(size_class))
+            service_s = table[0][self.demand.stream(seed, 1).size_class]
+            service_s = service_s * np.resize(self._service_factor(self.grid(configuration), seed, "high"), len(service_s))
             floors.append(quantiles(warm(service_s), (quantile,))[0])
         return float(min(floors)) + transit_s
 
@@ -196,17 +192,15 @@ class Simulator:
         key = (*setting_of(configuration), configuration.max_batch_size, end)
         if key not in self._works:
             mean_s = float(per_item_s(self.table(configuration, end)) @ self.demand.class_shares)
-            self._works[key] = mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration))))
+            self._works[key] = mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration), end)))
         return self._works[key]
 
-    def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
-        key = (setting_of(grid), seed)
+    def _service_factor(self, grid: ServiceGrid, seed: int, end: str) -> np.ndarray:
+        key = (setting_of(grid), seed, end)
         if key not in self._factors:
-            spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
-            if self._overhead(grid) is not None:
-                self._factors[key] = np.roll(spread, -int(beginning(seed) * len(spread)))
-            else:
-                self._factors[key] = spread[random.integers(len(spread), size=4096)]
+            spread, is_ordered = self._spread(grid, end), self._overhead(grid) is not None
+            drawn = np.random.default_rng((seed, 3)).integers(len(spread), size=4096)
+            self._factors[key] = np.roll(spread, -int(beginning(seed) * len(spread))) if is_ordered else spread[drawn]
         return self._factors[key]
 
     def _delay_s(self, configuration: Configuration, end: str) -> float:
@@ -288,12 +282,12 @@ class Simulator:
         overhead = self._overhead(grid)
         queued_s = self._queued_s(grid, requests, seed, end, with_stalls=with_stalls, stretch=stretch)
         stalls = self._stalled(configuration.intra_op_num_threads, seed, end, SERVER_STREAM) if with_stalls else None
-        gap_s, length_s = (None, None) if stalls is None else stalls
+        gap_s, length_s = stalls or (None, None)
         after_s, histogram, busy_s = queue_sim.simulate_queue(
             queued_s,
             requests.size_class,
             self.table(configuration, end),
-            self._service_factor(grid, seed),
+            self._service_factor(grid, seed, end),
             instances=configuration.instances,
             max_queue_delay_s=self._delay_s(configuration, end),
             wake_s=0.0 if overhead is None else self._at(overhead.wake_s, end),
@@ -359,7 +353,7 @@ class Simulator:
             queued_s,
             stream.size_class,
             self.table(configuration, end),
-            self._service_factor(grid, seed),
+            self._service_factor(grid, seed, end),
             queued_s - stream.arrival_s,
             instances=configuration.instances,
             max_queue_delay_s=self._delay_s(configuration, end),
@@ -370,22 +364,24 @@ class Simulator:
         )
         return bool(kept)
 
-    def factors(self, configuration: Configuration) -> tuple[float, float]:
-        """Return the least and the largest ratio of a batch's time to its median, in any run."""
-        spread = self._spread(self.grid(configuration))
+    def factors(self, configuration: Configuration, end: str = "high") -> tuple[float, float]:
+        """Return the least and the largest ratio of a batch's time to what is said of it at this end, in any run."""
+        spread = self._spread(self.grid(configuration), end).tolist()
         return min(spread), max(spread)
 
     def least_transit_s(self, configuration: Configuration) -> float:
-        """Return the least seconds that a request takes to its place in the queue."""
+        """Return the least seconds that a request takes to its place in the queue, at the upper end."""
         overhead = self._overhead(self.grid(configuration))
-        return 0.0 if overhead is None else min(overhead.transit_s)
+        return 0.0 if overhead is None else float(self._ways_s[id(overhead), "high"].min())
 
     def outcome(
         self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float], *, with_stalls: bool = False
     ) -> Outcome:
         """Return the wanted quantiles and the other results of the runs of all seeds."""
-        seeds = self.seeds(configuration, replicas, end)
-        runs = [self.run(configuration, replicas, end, seed, with_stalls=with_stalls) for seed in seeds]
+        runs = [
+            self.run(configuration, replicas, end, seed, with_stalls=with_stalls)
+            for seed in self.seeds(configuration, replicas, end)
+        ]
         slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
         return Outcome(
             quantiles_s=np.array([run.quantiles_s(wanted) for run in runs]),

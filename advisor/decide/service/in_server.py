@@ -1,12 +1,41 @@
-"""How many times as long a call takes inside a server as in the profile."""
+"""Service inside a server: how much longer a call takes there than in the profile, and how late a request comes to it."""
 
 import numpy as np
 
+from advisor.decide.service.few_draws import shifted
+from advisor.medians import NORMAL_95
 from advisor.schema.profile import Calibration
 
 # Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
+# What is beside the call, minutes later on the same machine: the median way of a request was 37 to 97 us in 32 runs of four models, slow or
+# quick for a minute (standard deviation of logarithms 0.37), and what a call takes more on an idle instance 11 to 62 us (2026-11).
+RUN_TO_RUN_FACTOR = 1.8
+USUAL_SHARE = 0.9  # of ways and of batches, that are as long as the machine makes them; the others met a hold-up
+
+
+def way_s(transit_s: np.ndarray, standard_errors: float) -> np.ndarray:
+    """Return seconds on the way to the queue (requests,) in another run, so many standard errors slower than this one; or quicker.
+
+    The ends have how few requests were seen, and what runs differ by: the usual way is so much longer, a hold-up only later by that.
+    """
+    drawn_s = shifted(transit_s, standard_errors)
+    longer = RUN_TO_RUN_FACTOR ** (standard_errors / NORMAL_95) - 1
+    return np.asarray(drawn_s + longer * np.minimum(drawn_s, np.quantile(drawn_s, USUAL_SHARE)))
+
+
+def spread_at(known: Calibration | None, alone: tuple[float, ...], slower: float) -> np.ndarray:
+    """Return single batches (batches,) over what is said of them where that is so many times as long as in the middle.
+
+    As observed in a server, in their order; without that as calls `alone` are in the profile. A hold-up lasts no longer because all else
+    does.
+    """
+    if known is None:
+        return np.array(alone)
+    drawn = np.array(known.spread)
+    usual = np.minimum(drawn, np.quantile(drawn, USUAL_SHARE))
+    return np.asarray(usual + (drawn - usual) / slower)
 
 
 def call_in_server_s(

@@ -1,7 +1,8 @@
 """Watches of the clock -> the stalls of a core as a process: how often they begin, and how long they last."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -75,6 +76,16 @@ def draws(process: StallProcess | None, *, cores: int, seed: tuple[int, ...], en
     gap_s = random.standard_exponential(DRAWS)
     gap_s = np.maximum(gap_s / gap_s.mean() / rate_per_s, 1e-6)
     return gap_s, random.permutation(length_s)
+
+
+def kept_draws(process: StallProcess | None) -> Callable[[int, int, str, int], tuple[np.ndarray, np.ndarray] | None]:
+    """Return what gives the draws of what needs so many cores, by seed, end and stream, each of which has draws of its own; once each."""
+
+    @cache
+    def of(cores: int, seed: int, end: str, stream: int) -> tuple[np.ndarray, np.ndarray] | None:
+        return draws(process, cores=cores, seed=(seed, stream), end=end)
+
+    return of
 
 
 def delay_s(moments_s: np.ndarray, stalls: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.decide.load_test.calibration import Batches, calibrate, held_against, own_way
+from advisor.decide.service.in_server import RUN_TO_RUN_FACTOR
 from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration, Stalls
@@ -115,6 +116,24 @@ def test_the_interval_of_the_ratio_covers_it() -> None:
     found = [calibrate_quietly(batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
 
     assert sum(entry.low <= RATIO <= entry.high for entry in found) >= 45
+
+
+@pytest.mark.parametrize(("times", "least"), [(0.02, 0.2), (1.0, 0.05), (1000.0, 0.05)])
+def test_runs_of_short_calls_differ_by_more_than_those_of_long_ones(times: float, least: float) -> None:
+    seen = batches(count=4000, noise=0.0)
+    found = calibrate_quietly(
+        msgspec.structs.replace(seen, expected_s=times * seen.expected_s, call_s=times * seen.call_s)
+    ).call_ratio
+
+    assert least * found.value <= found.high - found.value
+    assert (found.high - found.value <= 0.06 * found.value) == (times > 100)
+
+
+def test_what_is_beside_the_call_may_be_far_off_in_another_run() -> None:
+    found = calibrate_quietly(batches(count=4000, noise=0.0))
+
+    for beside in (found.per_batch_s, found.per_request_s, found.wake_s):
+        assert beside.low <= beside.value / RUN_TO_RUN_FACTOR and RUN_TO_RUN_FACTOR * beside.value <= beside.high
 
 
 def test_a_ratio_has_the_doubt_of_the_call_that_it_was_held_against() -> None:
