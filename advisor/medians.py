@@ -45,6 +45,10 @@ PROCESS_PRIOR_FREEDOM = 2.0
 # of the logarithm of the ratio of medians. A loop on the same core that stopped and went on every quarter of a second moved corrected
 # medians by 0.1 % and single calls of 17 ms by up to 5 % (2026-11), while the clock was off by 40 to 100 %.
 CORRECTED_SIGMA = 0.04
+# Of fewer, a median is what the machine did just then: single visits of one file in two processes differed by 0.1 to 0.46 where medians of
+# twenty differed by 0.02 (2026-11).
+ENOUGH_OF_PAIR = 3
+ENOUGH_PAIRS = 3  # of so many visits, for the others not to count
 ENOUGH_REPEATS = 8  # of a setting, as degrees of freedom, to speak for itself
 # Huber's bound, in standard deviations, beyond which a residual counts no more than at it; what the squares so bounded are of a normal
 # law, on average; and the part of its degrees of freedom that the bounded scale keeps there.
@@ -313,7 +317,9 @@ def pair_noise(site: Site) -> PairNoise:
     found = [(entry.variant, ratios(before[_point(entry)[1:]], entry)) for entry in others]
     found = [(name, made) for name, made in found if made.logs]
     residuals = [residual for _, made in found for residual in _residuals(made.logs)]
-    elsewhere = [made for name, made in found if name.endswith(AGAIN)]
+    every = [made for name, made in found if name.endswith(AGAIN)]
+    often = [made for made in every if len(made.logs) >= ENOUGH_OF_PAIR]
+    elsewhere = often if len(often) >= ENOUGH_PAIRS else every
     residuals = residuals or [made.center for made in elsewhere]
     spread, freedom = _between_visits(residuals)
     if not residuals:
@@ -360,9 +366,12 @@ def _between_processes(
 ) -> tuple[float, float]:
     """Return the standard deviation of a file's logarithms from process to process, and its degrees of freedom.
 
-    Of the difference between the baseline and itself elsewhere, what their visits' own spread does not explain.
+    Of the difference between the baseline and itself elsewhere, what their visits' own spread does not explain; of points that were
+    visited often enough in both, where there are some.
     """
-    found = _elsewhere(logs_of)
+    every = _elsewhere(logs_of)
+    often = [pair for pair in every if min(pair[1:3]) >= ENOUGH_OF_PAIR]
+    found = often if len(often) >= ENOUGH_PAIRS else every
     explained = [
         statistics.fmean(_sampling(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
         for point, here, there, _ in found

@@ -79,6 +79,20 @@ def test_ninety_percent_intervals_cover_in_about_ninety_of_a_hundred_cases_howev
     assert 0.85 <= np.mean(np.concatenate(list(hits.values()))) <= 0.95
 
 
+@pytest.mark.parametrize("visits", [1, 2])
+def test_points_of_few_visits_say_nothing_of_processes_where_others_were_visited_often(visits):
+    often = drawn(np.random.default_rng(0), lambda _: 10, of_visit=0.02, of_process=0.02)
+    few = [
+        point(name, 8, visits=(level,) * visits, setting=setting)
+        for setting in {(entry.intra_op_num_threads, entry.instances) for entry in often}
+        for name, level in (("fp32", 1.5), (f"fp32{AGAIN}", 1.0))
+    ]
+
+    before, after = (medians_among(points).noise.between_processes for points in (often, [*often, *few]))
+
+    assert before == pytest.approx(after, rel=0.2)
+
+
 @given(st.integers(0, 1000), st.integers(0, 1))
 def test_one_odd_visit_changes_the_pooled_noise_little(seed, place):
     points = drawn(np.random.default_rng(seed), lambda _: 3, of_visit=0.03, of_process=0.02)
