@@ -45,10 +45,8 @@ PROCESS_PRIOR_FREEDOM = 2.0
 # of the logarithm of the ratio of medians. A loop on the same core that stopped and went on every quarter of a second moved corrected
 # medians by 0.1 % and single calls of 17 ms by up to 5 % (2026-11), while the clock was off by 40 to 100 %.
 CORRECTED_SIGMA = 0.04
-# Of fewer, a median is what the machine did just then: single visits of one file in two processes differed by 0.1 to 0.46 where medians of
-# twenty differed by 0.02 (2026-11).
-ENOUGH_OF_PAIR = 3
-ENOUGH_PAIRS = 3  # of so many visits, for the others not to count
+# Of fewer visits, a median is what the machine did just then: two processes differed by 0.1 to 0.46, of twenty by 0.02 (2026-11).
+ENOUGH_OF_PAIR, ENOUGH_PAIRS = 3, 3  # visits in both, and pairs of so many, for the others not to count
 ENOUGH_REPEATS = 8  # of a setting, as degrees of freedom, to speak for itself
 # Huber's bound, in standard deviations, beyond which a residual counts no more than at it; what the squares so bounded are of a normal
 # law, on average; and the part of its degrees of freedom that the bounded scale keeps there.
