@@ -65,9 +65,9 @@ class Effort(NamedTuple):
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(1000, None, 50.0, 4, 20.0, slo_cases.Asked(60, 25.0, ProfileOptions().budget_s, 20.0), 100, 3.0),
-    "quick": Effort(1000, None, 10.0, 2, 3.0, slo_cases.Asked(6, 10.0, 10.0, 3.0), 5, 3.0),
-    "tiny": Effort(5, 1, 0.3, 1, 1.0, slo_cases.Asked(1, 0.3, 0.3, 1.0), 1, 0.3),
+    "full": Effort(1000, None, 50.0, 4, 20.0, slo_cases.Asked(60, 25.0, ProfileOptions().budget_s, 20.0, 90.0), 100, 3.0),
+    "quick": Effort(1000, None, 10.0, 2, 3.0, slo_cases.Asked(6, 10.0, 10.0, 3.0, 3.0), 5, 3.0),
+    "tiny": Effort(5, 1, 0.3, 1, 1.0, slo_cases.Asked(1, 0.3, 0.3, 1.0, 1.0), 1, 0.3),
 }
 Profiles = dict[Path, Profile]
 

@@ -25,6 +25,7 @@ from parts.load_cases import MAX_REQUESTS_PER_S, alone_s
 from parts.service_cases import MAX_BATCH_SIZE
 
 ENOUGH_BEYOND = 30  # requests beyond a quantile, to know it
+MARGIN = 1.1  # arrivals are random: fewer may come in the time than do on average
 SHORT_CALL_S = 0.002
 SLOW_CALL_S = 0.005
 NOT_VALID = "load test not valid"
@@ -36,7 +37,12 @@ class Asked(NamedTuple):
     questions: int
     budget_s: float  # of the profile that each of them gets
     slow_budget_s: float  # the same, of a model whose call takes SLOW_CALL_S or more
-    load_test_s: float
+    load_test_s: float  # of each, and longer, up to the next, until ENOUGH_BEYOND requests lie beyond p99
+    longest_load_test_s: float
+
+    def lasting_s(self, requests_per_s: float) -> float:
+        """Return the seconds of a load test of one replica that gets so many requests."""
+        return max(self.load_test_s, min(MARGIN * ENOUGH_BEYOND / 0.01 / requests_per_s, self.longest_load_test_s))
 
 
 class AdvisedCase(NamedTuple):
@@ -112,10 +118,11 @@ def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, ask
     if advice.outcome not in ("change", "keep") or advice.recommended is None:
         return case
     site = loaded(measured, measured.sites[0], workload)
-    test = serve_for_real(site, advice.recommended, folder, wanted_s=asked.load_test_s)
+    wanted_s = asked.lasting_s(site.demand.busiest_requests_per_s / advice.recommended.candidate.replicas)
+    test = serve_for_real(site, advice.recommended, folder, wanted_s=wanted_s)
     if (fault := fault_of(test)) is not None:
         return case._replace(outcome=NOT_VALID, because=(fault,))
-    offer = offered_load(site, test.candidate, wanted_s=asked.load_test_s)
+    offer = offered_load(site, test.candidate, wanted_s=wanted_s)
     calm = loaded(without_stalls(measured), without_stalls(measured).sites[0], workload)
     return case._replace(test=test, without_stalls=expected(calm, test.candidate, offer))
 

@@ -49,7 +49,7 @@ def offered_load(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) 
 
     No prediction was made with this stream. It lasts `wanted_s`, or longer if the quantile needs more requests.
     """
-    stream = site.demand.busiest(UNSEEN_SEED, candidate.replicas)
+    stream = site.demand.busiest(UNSEEN_SEED, candidate.replicas, least_s=wanted_s)
     quantile = site.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
     since_s = stream.sent_s - stream.sent_s[0]

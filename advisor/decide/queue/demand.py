@@ -102,10 +102,16 @@ class Demand:
 
     def only(self, first: int, end: int) -> "Demand":
         """Return the same demand with requests of the size classes first..end alone, as many a second as there are of all here."""
-        part = copy.copy(self)
-        part._arrivals, part._classes, part._counts, part._only = {}, {}, {}, (first, end)
-        part._sure_classes, part._of_trace, part.shelf = {}, {}, Shelf(SHELF_BYTES)
+        part = self._undrawn()
+        part._only = (first, end)
         return part
+
+    def _undrawn(self) -> "Demand":
+        """Return the same demand, of which nothing is drawn yet."""
+        same = copy.copy(self)
+        same._arrivals, same._classes, same._counts = {}, {}, {}
+        same._sure_classes, same._of_trace, same.shelf = {}, {}, Shelf(SHELF_BYTES)
+        return same
 
     @property
     def is_stretched(self) -> bool:
@@ -132,8 +138,20 @@ class Demand:
             self._arrivals[key] = np.cumsum(gaps) / self.requests_per_s
         return self._bringing(self._arrivals[key][:requests], seed).scaled(scale)
 
-    def busiest(self, seed: int, replicas: int) -> Requests:
-        """Return the requests at one of `replicas` as if the busiest part of the day did not end."""
+    def busiest(self, seed: int, replicas: int, *, least_s: float = 0.0) -> Requests:
+        """Return the requests at one of `replicas` as if the busiest part of the day did not end.
+
+        As many as a run has, and more where these come in less than `least_s`, up to MAX_ITEMS of items. A trace has those that it has.
+        """
+        longer, most = self, int(MAX_ITEMS / items.about(self.items_per_request))
+        found = longer._in_busiest_part(seed, replicas)
+        while self.trace_s is None and found.sent_s[-1] - found.sent_s[0] < least_s and longer.requests < most:
+            requests, longer = min(2 * longer.requests, most), self._undrawn()
+            longer.requests = requests
+            found = longer._in_busiest_part(seed, replicas)
+        return found
+
+    def _in_busiest_part(self, seed: int, replicas: int) -> Requests:
         if self.rates is None:
             return self.stream(seed, replicas)
         arrival_s = np.cumsum(self._gaps(seed, replicas, self.requests)) / self.busiest_requests_per_s

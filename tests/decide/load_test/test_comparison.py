@@ -3,14 +3,17 @@
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from advisor.decide.load_test.calibration import Batches
-from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
+from advisor.decide.load_test.comparison import Observed, compare, learned, offered_load, quantile_estimate
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
 from advisor.schema.checks import first_fault
 from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
 from advisor.visits import fault_of, is_valid
+from tests.profiles import configuration, power_law, profile, under, workload
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=2
@@ -170,3 +173,22 @@ def test_what_was_watched_beside_a_test_is_kept_with_it() -> None:
     seen = msgspec.structs.replace(observed(latency_s=0.02), stalls=(Stalls(watched_s=20.0, gaps_s=(0.003,), shortest_s=0.001),))
 
     assert seen.stalls == load_test(seen).stalls
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    requests_per_s=st.floats(500.0, 3000.0),
+    wanted_s=st.floats(5.0, 60.0),
+    burstiness_cv=st.sampled_from([1.0, 2.0]),
+    diurnal=st.sampled_from([None, (1.0, 3.0)]),
+    replicas=st.integers(1, 4),
+)
+def test_a_load_test_lasts_as_long_as_it_is_wanted_at_any_rate(requests_per_s, wanted_s, burstiness_cv, diurnal, replicas):
+    # A run of the simulation has 10,000 requests, which come in 3 s at the highest of these rates.
+    site = under(workload(requests_per_s, burstiness_cv=burstiness_cv, diurnal=diurnal), profile(power_law(1e-4)))
+    simulated = site.demand.requests
+
+    offer = offered_load(site, configuration().replicated(replicas, site.hardware), wanted_s=wanted_s)
+
+    assert wanted_s == pytest.approx(offer.requests.sent_s[-1], rel=0.1)
+    assert simulated == site.demand.requests
