@@ -10,6 +10,7 @@ def simulate_queue(
     instances: int,
     max_queue_delay_s: float,
     wake_s: float = 0.0,
+    hold_up_s: NDArray[np.float64] | None = None,
     stall_gap_s: NDArray[np.float64] | None = None,
     stall_length_s: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]: ...
@@ -26,6 +27,7 @@ def keeps_target(
     warm_up: int,
     allowed: int,
     wake_s: float = 0.0,
+    hold_up_s: NDArray[np.float64] | None = None,
     stall_gap_s: NDArray[np.float64] | None = None,
     stall_length_s: NDArray[np.float64] | None = None,
 ) -> bool: ...

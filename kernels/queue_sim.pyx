@@ -20,6 +20,7 @@ def simulate_queue(
     Py_ssize_t instances,
     double max_queue_delay_s,
     double wake_s=0.0,
+    const double[::1] hold_up_s=None,  # (hold_ups,)
     const double[::1] stall_gap_s=None,  # (stalls,)
     const double[::1] stall_length_s=None,  # (stalls,)
 ):
@@ -28,8 +29,9 @@ def simulate_queue(
     One first-in-first-out queue feeds `instances` identical servers. The oldest waiting request leaves when a server is free and
     either a full batch waits or it has waited `max_queue_delay_s`; all that wait then leave with it, up to max_batch_size. A
     batch is padded to its largest size class: b requests with largest class c take service_s[b - 1, c], times
-    service_factor[k % factors] for the k-th batch to leave, and wake_s more if their server was idle before they were due. Spread is
-    drawn beforehand, so that candidates can be compared under the same luck.
+    service_factor[k % factors] for the k-th batch to leave, and wake_s more if their server was idle before they were due, and
+    hold_up_s[k % hold_ups] more, where given, for the k-th of those. Spread is drawn beforehand, so that candidates can be compared under
+    the same luck.
 
     Servers stand still now and then: the next stall of a server begins stall_gap_s after the one before began (the first so long after
     the first arrival) and lasts stall_length_s; all servers draw from one sequence, which begins anew at its end. A stall lengthens the
@@ -40,7 +42,7 @@ def simulate_queue(
     Raises ValueError for shapes that do not fit, values that are not finite, arrivals out of order, classes out of range, and servers
     that are stalled half of the time.
     """
-    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s)
+    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s, hold_up_s)
     _check_stalls(stall_gap_s, stall_length_s)
     latency = np.empty(arrival_s.shape[0])
     batches = np.zeros(service_s.shape[0], dtype=np.int64)
@@ -54,7 +56,7 @@ def simulate_queue(
     cdef bint is_stalled = _begin(&stalls, stall_gap_s, stall_length_s, until_s, upcoming)
     with nogil:
         busy_s = _run(
-            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, hold_up_s, free_at_s, latency_s,
             batch_size_histogram, NULL, &stalls if is_stalled else NULL,
         )
     return latency, batches, busy_s
@@ -73,6 +75,7 @@ def keeps_target(
     Py_ssize_t warm_up,
     Py_ssize_t allowed,
     double wake_s=0.0,
+    const double[::1] hold_up_s=None,  # (hold_ups,)
     const double[::1] stall_gap_s=None,  # (stalls,)
     const double[::1] stall_length_s=None,  # (stalls,)
 ):
@@ -81,7 +84,7 @@ def keeps_target(
     Late is a latency above target_s. The simulation ends with the first request that is one too many: an overload soon shows.
     Raises ValueError as simulate_queue does.
     """
-    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s)
+    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s, hold_up_s)
     _check_stalls(stall_gap_s, stall_length_s)
     if transit_s.shape[0] != arrival_s.shape[0]:
         raise ValueError(f"transit_s has {transit_s.shape[0]} entries for {arrival_s.shape[0]} arrivals")
@@ -99,7 +102,7 @@ def keeps_target(
     cdef bint is_stalled = _begin(&stalls, stall_gap_s, stall_length_s, until_s, upcoming)
     with nogil:
         _run(
-            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, hold_up_s, free_at_s, latency_s,
             batch_size_histogram, &watch, &stalls if is_stalled else NULL,
         )
     return watch.allowed >= 0
@@ -120,7 +123,7 @@ cdef struct _Watch:
     Py_ssize_t warm_up, allowed  # how many more may be late
 
 
-def _check(const double[::1] arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s):
+def _check(const double[::1] arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s, hold_up_s):
     classes = np.asarray(size_class)
     if classes.size != arrival_s.shape[0]:
         raise ValueError(f"size_class has {classes.size} entries for {arrival_s.shape[0]} arrivals")
@@ -140,6 +143,8 @@ def _check(const double[::1] arrival_s, size_class, service_s, service_factor, i
     for name, value in (("max_queue_delay_s", max_queue_delay_s), ("wake_s", wake_s)):
         if not 0 <= value < np.inf:
             raise ValueError(f"{name} must be finite and not negative, not {value}")
+    if hold_up_s is not None and not (len(hold_up_s) and (np.isfinite(hold_up_s) & np.greater_equal(hold_up_s, 0)).all()):
+        raise ValueError("hold_up_s must have one entry at least, all finite and not negative, or be None")
 
 
 def _check_stalls(stall_gap_s, stall_length_s):
@@ -196,6 +201,7 @@ cdef double _run(
     const double[::1] service_factor,
     double max_queue_delay_s,
     double wake_s,
+    const double[::1] hold_up_s,  # None: nothing is held up
     double[::1] free_at_s,
     double[::1] latency_s,
     long long[::1] batch_size_histogram,
@@ -205,11 +211,11 @@ cdef double _run(
     # Two calls, so that the compiler makes two loops: one without stalls pays nothing for them.
     if stalls == NULL:
         return _simulate(
-            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, hold_up_s, free_at_s, latency_s,
             batch_size_histogram, watch, NULL,
         )
     return _simulate(
-        arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+        arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, hold_up_s, free_at_s, latency_s,
         batch_size_histogram, watch, stalls,
     )
 
@@ -221,6 +227,7 @@ cdef inline double _simulate(
     const double[::1] service_factor,
     double max_queue_delay_s,
     double wake_s,
+    const double[::1] hold_up_s,  # None: nothing is held up
     double[::1] free_at_s,  # (instances,) a heap: no entry is earlier than its parent at (i - 1) // 2
     double[::1] latency_s,
     long long[::1] batch_size_histogram,
@@ -228,7 +235,8 @@ cdef inline double _simulate(
     _Stalls *stalls,  # NULL: there are none; else free_at_s is no heap, for a server has its own stalls and keeps its place
 ) noexcept nogil:
     cdef Py_ssize_t requests = arrival_s.shape[0], max_batch_size = service_s.shape[0]
-    cdef Py_ssize_t i, end, full, largest, oldest = 0, draw = 0, first = 0
+    cdef Py_ssize_t i, end, full, largest, oldest = 0, draw = 0, woken = 0, first = 0
+    cdef Py_ssize_t hold_ups = 0 if hold_up_s is None else hold_up_s.shape[0]
     cdef double due_s, start_s, duration_s, end_s, busy_s = 0.0
     while oldest < requests:
         full = oldest + max_batch_size
@@ -247,6 +255,9 @@ cdef inline double _simulate(
         duration_s = service_s[end - oldest - 1, largest] * service_factor[draw]
         if free_at_s[first] < due_s:
             duration_s += wake_s
+            if hold_ups:
+                duration_s += hold_up_s[woken]
+                woken = woken + 1 if woken + 1 < hold_ups else 0
         if stalls != NULL:
             # A server that has had no batch yet has been idle since the first request came.
             duration_s = _stalled_s(stalls, first, start_s - max(free_at_s[first], arrival_s[0]), duration_s)

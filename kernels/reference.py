@@ -23,6 +23,7 @@ def simulate_queue(
     instances: int,
     max_queue_delay_s: float,
     wake_s: float = 0.0,
+    hold_up_s: NDArray[np.float64] | None = None,
     stall_gap_s: NDArray[np.float64] | None = None,
     stall_length_s: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
@@ -39,6 +40,7 @@ def simulate_queue(
     has_waited_enough: set[int] = set()
     idle = [(-np.inf, server) for server in range(instances)]  # since when, a heap
     stalls = None if stall_gap_s is None or stall_length_s is None else _Stalls(instances, stall_gap_s, stall_length_s)
+    hold_ups = None if hold_up_s is None else cycle(hold_up_s.tolist())
     busy: dict[int, int] = {}  # batch -> server
     batches = 0
     while events:
@@ -58,6 +60,7 @@ def simulate_queue(
             since_s, server = heapq.heappop(idle)
             if since_s < now_s:
                 duration_s += wake_s
+                duration_s += 0.0 if hold_ups is None else next(hold_ups)
             if stalls is not None:
                 duration_s = stalls.lengthened_s(server, now_s - max(since_s, arrivals[0]), duration_s)
             latency_s[batch] = now_s + duration_s - arrival_s[batch]
@@ -108,6 +111,7 @@ def keeps_target(
     warm_up: int,
     allowed: int,
     wake_s: float = 0.0,
+    hold_up_s: NDArray[np.float64] | None = None,
     stall_gap_s: NDArray[np.float64] | None = None,
     stall_length_s: NDArray[np.float64] | None = None,
 ) -> bool:
@@ -120,6 +124,7 @@ def keeps_target(
         instances=instances,
         max_queue_delay_s=max_queue_delay_s,
         wake_s=wake_s,
+        hold_up_s=hold_up_s,
         stall_gap_s=stall_gap_s,
         stall_length_s=stall_length_s,
     )

@@ -17,6 +17,7 @@ _delay_s = st.sampled_from([0.0, 0.125, 1.0, 1e6]) | st.floats(0.0, 8.0, allow_s
 _length_s = st.sampled_from([0.0, 0.125, 0.5, 2.0]) | st.floats(0.0, 4.0, allow_subnormal=False)
 _stall_gap_s = st.sampled_from([0.125, 0.5, 1.0, 4.0]) | st.floats(0.01, 8.0)
 _max_batch_size = st.integers(1, 5)
+_wake_s = st.sampled_from([0.0, 0.0, 0.125, 1.0]) | st.floats(0.0, 2.0, allow_subnormal=False)
 _coordinate = st.sampled_from([-1.0, 0.0, 1.0, 2.0]) | st.floats(allow_nan=False)
 
 
@@ -36,7 +37,8 @@ def queues(
         "service_factor": draw(arrays(np.float64, st.integers(1, 4), elements=factors)),
         "instances": draw(st.integers(1, 5) | st.just(64)),
         "max_queue_delay_s": draw(_delay_s),
-        "wake_s": draw(st.sampled_from([0.0, 0.0, 0.125, 1.0]) | st.floats(0.0, 2.0, allow_subnormal=False)),
+        "wake_s": draw(_wake_s),
+        "hold_up_s": draw(st.none() | arrays(np.float64, st.integers(1, 4), elements=_wake_s)),
     }
 
 

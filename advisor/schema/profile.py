@@ -142,8 +142,8 @@ class Calibration(Record, frozen=True, kw_only=True):
 
     A batch keeps its instance busy for call_ratio times the profiled call (times the factor that `call_factors` holds for calls of
     about that long), per_batch_s and per_request_s for each of its requests, all times a factor of `spread`; and wake_s more if the
-    instance was idle; one that is due by its timer, on an idle instance, is taken timer_late_s after that. A request is in the queue
-    transit_s after it was meant to be sent.
+    instance was idle, and one of `hold_up_s`; one that is due by its timer, on an idle instance, is taken timer_late_s after that. A
+    request is in the queue transit_s after it was meant to be sent.
     """
 
     variant: str
@@ -162,6 +162,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     spread: Annotated[
         tuple[CallFactor, ...], Meta(min_length=1)
     ]  # single batches over what the figures above say of them, in their order
+    hold_up_s: tuple[Seconds, ...] = ()  # of single batches that came to an idle instance, in their order: of most nothing
     batches: Count
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.advice.sites import Request, under_load
-from advisor.decide.load_test.calibration import Batches, calibrate, held_against, own_way
+from advisor.decide.load_test.calibration import Batches, as_queued, calibrate, held_against, own_way
 from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, expected, expected_service_s, offered_load
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
@@ -73,17 +73,31 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
     arrival_s = offer.requests.arrival_s
     replay = load_test.replay(_serve(site, candidate, folder, len(arrival_s), rows), arrival_s, offer.lengths)
     in_time = np.argsort(replay.ended_s)
+    taken_s = replay.ended_s - replay.call_s - replay.assembly_s
+    had_own_way = own_way(arrival_s, replay.transit_s, taken_s, replay.ended_s)
+    wait_s, was_idle = replay.wait_s, replay.was_idle
+    if candidate.max_queue_delay_s == 0:
+        wait_s, was_idle = as_queued(
+            arrival_s,
+            float(np.median(replay.transit_s[had_own_way])),  # the first request has it, at the least
+            size=replay.batch_size,
+            ended_s=replay.ended_s,
+            busy_s=replay.call_s + replay.assembly_s,
+            wait_s=wait_s,
+            was_idle=was_idle,
+            instances=candidate.instances,
+        )
     batches = Batches(
-        wait_s=replay.wait_s[in_time],
+        wait_s=wait_s[in_time],
         assembly_s=replay.assembly_s[in_time],
         call_s=replay.call_s[in_time],
         waited_s=replay.waited_s[in_time],
-        was_idle=replay.was_idle[in_time],
+        was_idle=was_idle[in_time],
         by_timer=((replay.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
         size=replay.batch_size[in_time],
         expected_s=expected_service_s(site, candidate, replay.batch_size, replay.batch_length)[in_time],
         transit_s=replay.transit_s,
-        had_own_way=own_way(arrival_s, replay.transit_s, replay.ended_s - replay.call_s - replay.assembly_s, replay.ended_s),
+        had_own_way=had_own_way,
     )
     return Observed(
         latency_s=offer.requests.each(replay.latency_s),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from advisor.kernels import queue_sim, reference
 from tests.strategies import queues, stalls
 
-TIMES = ("arrival_s", "service_s", "max_queue_delay_s", "wake_s")
+TIMES = ("arrival_s", "service_s", "max_queue_delay_s", "wake_s", "hold_up_s")
+AWAKE = {"wake_s": 0.0, "hold_up_s": None}  # a server takes as long if it was idle
 stalled_or_not = st.just({}) | stalls()
 
 
@@ -43,7 +44,7 @@ def test_the_kernel_is_called_as_its_twin(name):
 @given(queues(), stalled_or_not, st.sampled_from([0.25, 2.0, 1024.0]))
 def test_changing_the_unit_of_time_changes_nothing_else(queue, stalled, factor):
     queue |= stalled
-    scaled = queue | {name: queue[name] * factor for name in (*TIMES, *stalled)}
+    scaled = queue | {name: queue[name] * factor for name in (*TIMES, *stalled) if queue[name] is not None}
     latency_s, batches, busy_s = queue_sim.simulate_queue(**queue)
 
     scaled_latency_s, scaled_batches, scaled_busy_s = queue_sim.simulate_queue(**scaled)
@@ -65,7 +66,7 @@ def test_nobody_is_answered_sooner_than_they_can_be_served(queue):
 @given(queues(factors=st.just(1.0)))
 def test_requests_that_take_equally_long_are_answered_in_order_of_arrival(queue):
     queue["service_s"] = np.full_like(queue["service_s"], 0.5)
-    queue["wake_s"] = 0.0  # a server that must wake up takes longer than one that need not
+    queue |= AWAKE
 
     assert (np.diff(leaving_s(queue)) >= -1e-9).all()
 
@@ -79,7 +80,7 @@ def test_every_request_is_in_exactly_one_batch(queue):
 
 @given(queues(max_batch_sizes=st.just(1)))
 def test_without_batching_the_servers_work_for_the_sum_of_all_service_times(queue):
-    queue["wake_s"] = 0.0
+    queue |= AWAKE
     factor = np.resize(queue["service_factor"], len(queue["arrival_s"]))
     expected = math.fsum(queue["service_s"][0, queue["size_class"]] * factor)
 
@@ -90,7 +91,7 @@ def test_without_batching_the_servers_work_for_the_sum_of_all_service_times(queu
 
 @given(queues(max_batch_sizes=st.just(1)))
 def test_without_batching_another_server_never_delays_anybody(queue):
-    queue["wake_s"] = 0.0  # with more servers, more of them are found idle
+    queue |= AWAKE  # with more servers, more of them are found idle
 
     latency_s, _, _ = queue_sim.simulate_queue(**queue)
 
@@ -101,7 +102,8 @@ def test_without_batching_another_server_never_delays_anybody(queue):
 
 @given(queues())
 def test_nobody_waits_longer_than_the_delay_for_a_server_that_is_free(queue):
-    slowest_s = queue["service_s"].max() * queue["service_factor"].max() + queue["wake_s"]
+    held_up_s = 0.0 if queue["hold_up_s"] is None else queue["hold_up_s"].max()
+    slowest_s = queue["service_s"].max() * queue["service_factor"].max() + queue["wake_s"] + held_up_s
 
     latency_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": 64})
 
@@ -118,6 +120,25 @@ def test_only_a_server_that_was_idle_before_a_batch_was_due_has_to_wake_up():
     # The second waits for the first; the third comes while the second is served, and the fourth to an idle server.
     np.testing.assert_array_equal([1.25, 1.75, 1.25, 1.25], latency_s)
     assert 4.5 == busy_s
+
+
+def test_batches_that_come_to_an_idle_server_are_held_up_in_turn():
+    arrival_s = np.array([0.0, 0.5, 10.0, 20.0, 30.0])
+
+    latency_s, _, busy_s = queue_sim.simulate_queue(
+        arrival_s,
+        np.zeros(5, np.intp),
+        np.ones((1, 1)),
+        np.ones(1),
+        instances=1,
+        max_queue_delay_s=0.0,
+        wake_s=0.25,
+        hold_up_s=np.array([0.0, 4.0]),
+    )
+
+    # The second finds the server at work: it is not held up, and takes no draw from those who are.
+    np.testing.assert_array_equal([1.25, 1.75, 5.25, 1.25, 5.25], latency_s)
+    assert 14.0 == busy_s
 
 
 @given(queues(), stalls(lengths=st.just(0.0)))
@@ -307,6 +328,9 @@ def test_random_arrivals_and_random_service_wait_as_erlang_says(load, instances)
         ({"instances": 0}, "instances must be at least 1, not 0"),
         ({"max_queue_delay_s": -0.5}, r"max_queue_delay_s must be finite and not negative, not -0\.5"),
         ({"max_queue_delay_s": math.nan}, "max_queue_delay_s must be finite and not negative, not nan"),
+        ({"hold_up_s": np.empty(0)}, "hold_up_s must have one entry at least"),
+        ({"hold_up_s": np.array([0.0, -1.0])}, "hold_up_s must have one entry at least, all finite and not negative"),
+        ({"hold_up_s": np.array([np.nan])}, "hold_up_s must have one entry at least, all finite and not negative"),
         ({"stall_gap_s": np.ones(2)}, "must have as many entries, one at least, or both be None"),
         ({"stall_length_s": np.ones(2)}, "must have as many entries, one at least, or both be None"),
         ({"stall_gap_s": np.empty(0), "stall_length_s": np.empty(0)}, "must have as many entries, one at least, or both be None"),

@@ -1,5 +1,6 @@
 """What a load test teaches of service inside a server: how much slower a call is there, and what a batch and a request cost beside it."""
 
+import heapq
 import math
 from itertools import pairwise
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 
 from advisor.decide.queue.simulator import CORES_OF_WAY
 from advisor.decide.service.in_server import RUN_TO_RUN_FACTOR
-from advisor.decide.service.stalls import StallProcess, is_stalled, robust_deviation
+from advisor.decide.service.stalls import FAR_OUT, StallProcess, is_stalled, robust_deviation
 from advisor.medians import student_t_95
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration
@@ -18,6 +19,7 @@ from advisor.schema.record import Estimate, Record
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # for a median
 ENOUGH_REQUESTS = 100  # to know how late they come to the queue, now and then too
+ENOUGH_AWAKE = 100  # batches on instances that were at work, to know that they are held up less than those that wake one up
 MOST_LENGTHS = 8  # of calls, each with a slowdown of its own
 # The same model in the same server, a minute later on the same machine: runs of a sentence encoder (5 ms) differed by 0.96 to 1.07. Of
 # calls of 0.1 to 0.6 ms, 32 runs of four models, by 0.75 to 1.3: a machine that wakes up more slowly for a minute slows them all (2026-11).
@@ -84,7 +86,8 @@ def calibrate(
     awake_s = whole.awake_s(batches.expected_s, batches.size)
     late_s = (whole.timer_late_s or 0.0) * (batches.was_idle & batches.by_timer)
     residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)
-    residual = residual[~_stalled(residual, awake_s, candidate, stalls)]
+    counted = ~_stalled(residual, awake_s, candidate, stalls)
+    held_up_s = _held_up_s(residual, awake_s, batches.was_idle.astype(bool), counted)
     source = f"{count} batches of the load test"
     shortness = min(1.0, SHORT_CALL_S / float(np.median(batches.expected_s)))
 
@@ -114,7 +117,8 @@ def calibrate(
         wake_s=beside("wake_s"),
         timer_late_s=None if whole.timer_late_s is None else beside("timer_late_s"),
         transit_s=_stretch(_unstalled_transit_s(_own_transit_s(batches), stalls)),
-        spread=_stretch(residual),
+        spread=_stretch(residual[counted & (held_up_s == 0.0)]),
+        hold_up_s=_stretch(held_up_s[counted & batches.was_idle.astype(bool)]) if held_up_s.any() else (),
         batches=count,
     )
 
@@ -136,6 +140,20 @@ def _stalled(residual: np.ndarray, awake_s: np.ndarray, candidate: Candidate, st
     return is_stalled(excess_s, robust_deviation(excess_s), stalls, expected)
 
 
+def _held_up_s(residual: np.ndarray, awake_s: np.ndarray, was_idle: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return by how many seconds each batch (batches,) was held up as it woke an instance up; of most nothing.
+
+    What sends requests, what gathers them and the threads of a call want the same cores when an instance wakes up, and one of them may
+    wait for the next tick of the scheduler, milliseconds for a call of a fifth of one; at work, an instance keeps its cores. As a part
+    of the spread, such waits would come in the midst of a queue, where nothing was seen to wait.
+    """
+    if int((counted & ~was_idle).sum()) < ENOUGH_AWAKE:
+        return np.zeros(len(residual))
+    excess_s = (residual - np.median(residual[counted])) * awake_s
+    is_held_up = counted & was_idle & (excess_s > FAR_OUT * robust_deviation(excess_s[counted]))
+    return np.where(is_held_up, excess_s, 0.0)
+
+
 def _unstalled_transit_s(transit_s: np.ndarray, stalls: StallProcess | None) -> np.ndarray:
     # Who comes to a core that stands still is late; of those on their way, few are stalled in their midst.
     expected = 0.0 if stalls is None else len(transit_s) * CORES_OF_WAY * stalls.fraction
@@ -151,6 +169,35 @@ def own_way(arrival_s: np.ndarray, transit_s: np.ndarray, started_s: np.ndarray,
     is_behind = arrival_s[1:] < np.maximum.accumulate(arrival_s + transit_s)[:-1]
     running = np.searchsorted(np.sort(started_s), arrival_s, "right") - np.searchsorted(np.sort(ended_s), arrival_s, "right")
     return np.asarray(np.concatenate([[True], ~is_behind]) & (running == 0))
+
+
+def as_queued(
+    arrival_s: np.ndarray,
+    way_s: float,
+    *,
+    size: np.ndarray,
+    ended_s: np.ndarray,
+    busy_s: np.ndarray,
+    wait_s: np.ndarray,
+    was_idle: np.ndarray,
+    instances: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the waits (batches,) and whether instances were idle, as a queue sees it whose requests are there way_s after `arrival_s`.
+
+    A request that is due while batches keep all cores busy is sent when one ends: it comes to an instance that has been idle for a
+    moment. A simulated one waits in the queue meanwhile, so what its batch is late belongs to an instance at work. Without a delay of
+    the queue, which takes its batches in order; `busy_s` are the seconds from a batch's taking to its end.
+    """
+    wait_s, was_idle = wait_s.copy(), was_idle.astype(bool)
+    taken_s = ended_s - busy_s
+    in_order = np.argsort(taken_s, kind="stable")
+    due_s = arrival_s[np.cumsum(size[in_order]) - size[in_order]] + way_s
+    free_s = [-math.inf] * instances
+    for batch, due in zip(in_order.tolist(), due_s.tolist(), strict=True):
+        since_s = heapq.heapreplace(free_s, float(ended_s[batch]))
+        if due < since_s:
+            was_idle[batch], wait_s[batch] = False, max(0.0, taken_s[batch] - since_s)
+    return wait_s, was_idle
 
 
 def _own_transit_s(batches: Batches) -> np.ndarray:

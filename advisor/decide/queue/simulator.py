@@ -12,7 +12,7 @@ from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.in_server import call_in_server_s, spread_at, way_s
 from advisor.decide.service.measured import ServiceGrid, Setting, service_table, setting_of
-from advisor.decide.service.stalls import SIDE, StallProcess, beginning, delay_s, kept_draws
+from advisor.decide.service.stalls import SIDE, StallProcess, begun, delay_s, kept_draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
@@ -65,11 +65,11 @@ class Simulator:
         self._spreads: dict[tuple[Setting, str], np.ndarray] = {}
         # Few ways were observed, and runs differ: their quantiles have an interval of their own, which is what a server adds.
         self._way_errors = {end: 0.0 if is_server_known else side * self._stretch for end, side in SIDE.items()}
+        known = (*calibrations, *(() if trial is None else (trial,)))
         self._ways_s = {
-            (id(entry), end): way_s(np.array(entry.transit_s), errors)
-            for entry in (*calibrations, *(() if trial is None else (trial,)))
-            for end, errors in self._way_errors.items()
+            (id(it), end): way_s(np.array(it.transit_s), errors) for it in known for end, errors in self._way_errors.items()
         }
+        self._held_up_s = {id(it): np.array(it.hold_up_s) for it in known if it.hold_up_s}
         self._stalled = kept_draws(stalls)
         self._busiest: dict[tuple[Configuration, int, str, float], float] = {}
 
@@ -149,8 +149,7 @@ class Simulator:
         if stretch is not None:
             known = (stretch, id(overhead), id(self.stalls), self._way_errors[end], seed, end if with_stalls else None)
             return self.demand.shelf.array(known, lambda: self._queued_s(grid, requests, seed, end, with_stalls=with_stalls))
-        transit_s = self._ways_s[id(overhead), end]
-        queued_s = requests.sent_s + np.resize(np.roll(transit_s, -int(beginning(seed) * len(transit_s))), requests.total)
+        queued_s = requests.sent_s + np.resize(begun(self._ways_s[id(overhead), end], seed), requests.total)
         stalls = self._stalled(CORES_OF_WAY, seed, end, WAY_STREAM) if with_stalls else None
         if stalls is not None:
             queued_s = queued_s + delay_s(queued_s, stalls)
@@ -163,8 +162,7 @@ class Simulator:
         least its own class's single call, since tables rise with the batch. Both hold at the upper end of the service interval, at
         which feasibility is judged; the mean spread is taken for work and, with batches, the least for latency.
         """
-        grid = self.grid(configuration)
-        key = (*setting_of(grid), configuration.max_batch_size, quantile)
+        key = (*setting_of(configuration), configuration.max_batch_size, quantile)
         if key not in self._bounds:
             work_s = self.work_s(configuration, "high") / configuration.instances
             self._bounds[key] = (work_s, self._floor_s(configuration, quantile) * (1 - ROUNDING))
@@ -200,8 +198,13 @@ class Simulator:
         if key not in self._factors:
             spread, is_ordered = self._spread(grid, end), self._overhead(grid) is not None
             drawn = np.random.default_rng((seed, 3)).integers(len(spread), size=4096)
-            self._factors[key] = np.roll(spread, -int(beginning(seed) * len(spread))) if is_ordered else spread[drawn]
+            self._factors[key] = begun(spread, seed) if is_ordered else spread[drawn]
         return self._factors[key]
+
+    def _hold_up_s(self, grid: ServiceGrid, seed: int) -> np.ndarray | None:
+        """Return what single batches that wake an instance up take longer (batches,), at every end; None where none does."""
+        held_up_s = self._held_up_s.get(id(self._overhead(grid)))
+        return None if held_up_s is None else begun(held_up_s, seed)
 
     def _delay_s(self, configuration: Configuration, end: str) -> float:
         """Return how long the oldest request really waits for others: a timer ends late, and meanwhile others join."""
@@ -291,6 +294,7 @@ class Simulator:
             instances=configuration.instances,
             max_queue_delay_s=self._delay_s(configuration, end),
             wake_s=0.0 if overhead is None else self._at(overhead.wake_s, end),
+            hold_up_s=self._hold_up_s(grid, seed),
             stall_gap_s=gap_s,
             stall_length_s=length_s,
         )
@@ -342,8 +346,7 @@ class Simulator:
             # Stretches say it; or all requests were asked already, where there are no stretches to confirm.
             return on_all or self.run(configuration, replicas, end, seed).kept_fraction(target_s) >= quantile
         grid, stream = self.grid(configuration), self.demand.stream(seed, replicas)
-        overhead = self._overhead(grid)
-        unwarmed = warm_up(stream.total)
+        overhead, unwarmed = self._overhead(grid), warm_up(stream.total)
         counted = stream.total - unwarmed
         if stream.first is not None:  # the kernel counts items that are late, not requests
             late = warm(self.replay(configuration, stream, end, seed).latency_s) > target_s
@@ -361,13 +364,14 @@ class Simulator:
             warm_up=unwarmed,
             allowed=counted - 1 - rank(quantile, counted),
             wake_s=0.0 if overhead is None else self._at(overhead.wake_s, end),
+            hold_up_s=self._hold_up_s(grid, seed),
         )
         return bool(kept)
 
     def factors(self, configuration: Configuration, end: str = "high") -> tuple[float, float]:
         """Return the least and the largest ratio of a batch's time to what is said of it at this end, in any run."""
-        spread = self._spread(self.grid(configuration), end).tolist()
-        return min(spread), max(spread)
+        spread = self._spread(self.grid(configuration), end)
+        return float(spread.min()), float(spread.max())
 
     def least_transit_s(self, configuration: Configuration) -> float:
         """Return the least seconds that a request takes to its place in the queue, at the upper end."""

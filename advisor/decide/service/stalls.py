@@ -102,9 +102,9 @@ def delay_s(moments_s: np.ndarray, stalls: tuple[np.ndarray, np.ndarray]) -> np.
     return found
 
 
-def beginning(seed: int) -> float:
-    """Return where in the recorded disturbances a run begins, as a fraction: for batches and requests the same moment."""
-    return float(np.random.default_rng((seed, 4)).random())
+def begun(recorded: np.ndarray, seed: int) -> np.ndarray:
+    """Return what a load test recorded (n,), in its order, from where a run begins: for batches and requests the same moment of it."""
+    return np.roll(recorded, -int(np.random.default_rng((seed, 4)).random() * len(recorded)))
 
 
 def robust_deviation(values: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.load_test.calibration import Batches, calibrate, held_against, own_way
+from advisor.decide.load_test.calibration import Batches, as_queued, calibrate, held_against, own_way
 from advisor.decide.service.in_server import RUN_TO_RUN_FACTOR
 from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Candidate
@@ -233,3 +233,68 @@ def test_without_a_watch_every_batch_counts() -> None:
     seen = batches(count=500)
 
     assert 500 == len(calibrate_quietly(seen).spread) == len(calibrate(CANDIDATE, seen, noise_fraction=0.0, stalls=None).spread)
+
+
+def test_what_holds_up_batches_that_wake_an_instance_up_is_no_part_of_the_spread() -> None:
+    seen, held_up_s = batches(count=4000), 5e-3
+    is_held_up = seen.was_idle & (np.arange(4000) % 20 == 0)
+    found = calibrate_quietly(msgspec.structs.replace(seen, wait_s=seen.wait_s + held_up_s * is_held_up))
+    calm = calibrate_quietly(seen)
+
+    kept = np.array(found.hold_up_s)
+    assert int(seen.was_idle.sum()) == len(kept) and int(is_held_up.sum()) == np.count_nonzero(kept)
+    assert held_up_s == pytest.approx(float(np.median(kept[kept > 0])), rel=0.1)
+    assert max(found.spread) == pytest.approx(max(calm.spread), rel=0.1)
+    assert not calm.hold_up_s
+
+
+def test_a_batch_on_an_instance_at_work_is_held_up_in_the_spread() -> None:
+    seen = batches(count=4000)
+    is_held_up = ~seen.was_idle & (np.arange(4000) % 20 == 0)
+
+    found = calibrate_quietly(msgspec.structs.replace(seen, wait_s=seen.wait_s + 5e-3 * is_held_up))
+
+    assert not found.hold_up_s and max(found.spread) > 2.0
+
+
+def test_too_few_batches_at_work_do_not_tell_whether_these_are_held_up_less() -> None:
+    seen = batches(count=1000, idle_share=0.95)
+
+    found = calibrate_quietly(msgspec.structs.replace(seen, wait_s=seen.wait_s + 5e-3 * (np.arange(1000) % 20 == 0)))
+
+    assert not found.hold_up_s and 1000 == len(found.spread)
+
+
+def test_a_request_that_is_due_while_a_batch_runs_finds_the_instance_at_work_however_late_it_comes_to_the_queue() -> None:
+    # Sent at 0, 1.5 and 5; the second while the first is served until 2, and taken as it is there at 2.25; the third to an idle instance.
+    wait_s, was_idle = as_queued(
+        np.array([0.0, 1.5, 5.0]),
+        0.125,
+        size=np.ones(3, dtype=int),
+        ended_s=np.array([2.0, 4.25, 7.5]),
+        busy_s=np.array([1.5, 2.0, 2.0]),
+        wait_s=np.array([0.25, 0.0, 0.25]),
+        was_idle=np.ones(3, dtype=bool),
+        instances=1,
+    )
+
+    assert [0.25, 0.25, 0.25] == wait_s.tolist()
+    assert [True, False, True] == was_idle.tolist()
+
+
+def test_batches_of_several_requests_are_due_by_their_oldest_and_find_the_instance_that_is_free_first() -> None:
+    # Two instances: from 0 to 4 and from 1 to 3; a batch of two, the oldest due at 2, and one that is due at 3.5 on the idle one.
+    wait_s, was_idle = as_queued(
+        np.array([0.0, 1.0, 2.0, 2.5, 3.5]),
+        0.0,
+        size=np.array([1, 1, 1, 2]),
+        ended_s=np.array([3.0, 4.0, 4.5, 3.25]),
+        busy_s=np.array([2.0, 4.0, 1.0, 0.125]),
+        wait_s=np.zeros(4),
+        was_idle=np.ones(4, dtype=bool),
+        instances=2,
+    )
+
+    # In the order of their taking: at 0, 1, 3.125 (two, of the requests due at 2 and 2.5) and 3.5.
+    assert [0.0, 0.0, 0.0, 0.125] == wait_s.tolist()
+    assert [True, True, True, False] == was_idle.tolist()

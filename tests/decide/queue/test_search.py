@@ -67,6 +67,7 @@ def seen_profiles(draw):
             wake_s=about(draw(st.sampled_from([0.0, 0.001]))),
             transit_s=tuple(draw(st.lists(st.floats(0.0, 0.003), min_size=1, max_size=5))),
             spread=tuple(draw(st.lists(st.floats(0.8, 1.5), min_size=1, max_size=8))),
+            hold_up_s=tuple(draw(st.lists(st.sampled_from([0.0, 0.0, 0.004]), max_size=5))),
             batches=100,
         )
 

@@ -135,7 +135,9 @@ def test_a_server_is_never_more_than_fully_busy(candidate, requests_per_s):
     assert ((busy > 0) & (busy <= 1)).all()
 
 
-def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, timer_late_s=None, transit_s=0.0, spread=(1.0,)):
+def taught(
+    *, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, timer_late_s=None, transit_s=0.0, spread=(1.0,), hold_up_s=()
+):
     def known(value):
         return Estimate(value=value, low=value, high=value, basis="measured", source="a test")
 
@@ -152,8 +154,27 @@ def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, timer_l
         timer_late_s=None if timer_late_s is None else known(timer_late_s),
         transit_s=(transit_s,),
         spread=spread,
+        hold_up_s=hold_up_s,
         batches=100,
     )
+
+
+@pytest.mark.parametrize("end", ["low", "value", "high"])
+def test_what_holds_up_a_batch_that_wakes_an_instance_up_lasts_as_long_at_every_end_and_delays_no_batch_of_one_at_work(end):
+    idle, busy = 0.001 / SECONDS, 20.0 / SECONDS  # requests a second: to an instance that is idle, and far more than it can serve
+    held_up_s = {}
+    for requests_per_s in (idle, busy):
+        with_it, without = (
+            bench(with_site(STEADY_PROFILE, trial=taught(hold_up_s=held)), requests=500, requests_per_s=requests_per_s).simulator
+            for held in ((50 * SECONDS,), ())
+        )
+        stream = with_it.demand.stream(0, 1)
+        runs = [simulator.replay(configuration(), stream, end, 0).latency_s for simulator in (with_it, without)]
+        held_up_s[requests_per_s] = np.median(runs[0] - runs[1])
+
+    assert 50 * SECONDS == pytest.approx(held_up_s[idle])
+    # The first one alone: all the others wait behind it.
+    assert 50 * SECONDS == pytest.approx(held_up_s[busy])
 
 
 def test_service_inside_a_server_is_as_a_load_test_found_it_where_there_was_one():
