@@ -45,8 +45,8 @@ PROCESS_PRIOR_FREEDOM = 2.0
 # predictors cold, and that is processor time of the calls themselves, no waiting. 0 on a Zen 4 with AVX-512 (ratios of 0.99 to 1.06); 0.10
 # (median) and 0.14 (mean) over 259 points on one thread of 20 busy profiles on a Zen 2 with AVX2, a loop on every core: 0.02 of an int8
 # encoder, 0.07 of a CNN of 0.05 to 0.4 ms, 0.24 of an fp32 encoder of 7 to 67 ms (`benchmarks/busy_machine.py`, 2026-11-29). Nothing in a
-# profile tells one from the other, so all are taken for what lies between, with a standard deviation by which intervals covered 89 % of
-# those points (54 % without).
+# profile tells one from the other, so all are taken for what lies between, with a standard deviation by which intervals cover 86 % of those
+# points, and 69 % of the encoder's in fp32 (54 % and 19 % where 0 and 0.04 were assumed, by the Zen 4).
 SHARED_CORE_LOG = 0.07
 CORRECTED_SIGMA = 0.09
 # Of fewer visits, a median is what the machine did just then: two processes differed by 0.1 to 0.46, of twenty by 0.02 (2026-11).

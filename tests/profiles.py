@@ -64,14 +64,13 @@ def busy(
     waited_s: float = 1.0,
     *,
     calls: int = 5,
-    run_delay_s: float | None = None,
     known: bool = True,
 ) -> Visit:
     """Return a visit whose calls take `call_s` of their cores, beside what else ran there, and waited on top of it."""
     return Visit(
         order=0,
         latency_s=(call_s + waited_s,) * calls,
-        run_delay_s=calls * waited_s if run_delay_s is None else run_delay_s,
+        run_delay_s=calls * waited_s,
         waited_s=(waited_s,) * calls if known else None,
     )
 
