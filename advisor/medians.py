@@ -5,17 +5,17 @@ points, which are one thing measured again, and the spread from process to proce
 Both are standard deviations of logarithms, robust against single odd visits.
 """
 
-import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from advisor import units
 from advisor.schema.profile import Measurement, NoiseFloor, Site, Visit
 from advisor.schema.record import Estimate
-from advisor.visits import counting_of_all, disturbed_fraction, is_clean, pairs, unexplained
+from advisor.visits import counting_of_all, disturbed_fraction, is_clean, shared_core, unexplained
 
 # 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
 STUDENT_T_95 = {
@@ -41,10 +41,14 @@ UNREPEATED_FRACTION = 0.15
 # so this counts beside them, as if it had been seen at so many points.
 PROCESS_SIGMA = 0.02
 PROCESS_PRIOR_FREEDOM = 2.0
-# What one thread's calls take less waiting, beside what they take on a quiet machine: the busy one leaves caches cold. Standard deviation
-# of the logarithm of the ratio of medians. A loop on the same core that stopped and went on every quarter of a second moved corrected
-# medians by 0.1 % and single calls of 17 ms by up to 5 % (2026-11), while the clock was off by 40 to 100 %.
-CORRECTED_SIGMA = 0.04
+# What calls take less their waiting, over what they take on a quiet machine, as a logarithm: other work on a core leaves caches and branch
+# predictors cold, and that is processor time of the calls themselves, no waiting. 0 on a Zen 4 with AVX-512 (ratios of 0.99 to 1.06); 0.10
+# (median) and 0.14 (mean) over 259 points on one thread of 20 busy profiles on a Zen 2 with AVX2, a loop on every core: 0.02 of an int8
+# encoder, 0.07 of a CNN of 0.05 to 0.4 ms, 0.24 of an fp32 encoder of 7 to 67 ms (`benchmarks/busy_machine.py`, 2026-11-29). Nothing in a
+# profile tells one from the other, so all are taken for what lies between, with a standard deviation by which intervals cover 86 % of those
+# points, and 69 % of the encoder's in fp32 (54 % and 19 % where 0 and 0.04 were assumed, by the Zen 4).
+SHARED_CORE_LOG = 0.07
+CORRECTED_SIGMA = 0.09
 # Of fewer visits, a median is what the machine did just then: two processes differed by 0.1 to 0.46, of twenty by 0.02 (2026-11).
 ENOUGH_OF_PAIR, ENOUGH_PAIRS = 3, 3  # visits in both, and pairs of so many, for the others not to count
 ENOUGH_REPEATS = 8  # of a setting, as degrees of freedom, to speak for itself
@@ -60,6 +64,7 @@ OUT_OF_LINE = 3.0
 MAD_OF_NORMAL = 0.6745  # the median absolute deviation, in standard deviations
 SCALE_STEPS, SCALE_PRECISION = 200, 1e-9
 
+FoundT = TypeVar("FoundT")
 Setting = tuple[int, int]  # intra_op_num_threads, instances
 _Shape = tuple[str, int, int | None]  # variant, batch size, sequence length
 _Point = tuple[str, int, int | None, int, int]  # and intra_op_num_threads, instances
@@ -116,8 +121,8 @@ def medians_of(site: Site) -> Medians:
 
     Where the baseline was not measured in another process, that part is as the site records it, and as it usually is otherwise.
     """
-    fallback = None if site.noise_fraction is None else _of_one(site.noise_fraction)
-    recorded = {(floor.intra_op_num_threads, floor.instances): _of_one(floor.fraction) for floor in site.noise_floors}
+    fallback = None if site.noise_fraction is None else of_one(site.noise_fraction)
+    recorded = {(floor.intra_op_num_threads, floor.instances): of_one(floor.fraction) for floor in site.noise_floors}
     known = medians_among(site.measurements)
     if any(entry.variant.endswith(AGAIN) for entry in site.measurements):
         return known
@@ -132,7 +137,7 @@ def _with_process(noise: Noise, between_processes: float | None) -> Noise:
     return noise._replace(between_processes=between_processes, process_freedom=math.inf)
 
 
-def _of_one(difference_fraction: float) -> float:
+def of_one(difference_fraction: float) -> float:
     """Return the standard deviation of each of two equal things whose differences stay below this in 90 of 100 cases."""
     return math.log1p(difference_fraction) / (math.sqrt(2.0) * NORMAL_95)
 
@@ -140,14 +145,14 @@ def _of_one(difference_fraction: float) -> float:
 def medians_among(measurements: Sequence[Measurement]) -> Medians:
     """Return what these points are known by; their visits are those that count."""
     residuals: dict[Setting, list[float]] = {}
-    logs_of = {_point(entry): _log_medians(entry.visits) for entry in measurements if entry.visits}
+    logs_of = {point_of(entry): _log_medians(entry.visits) for entry in measurements if entry.visits}
     for (*_, threads, instances), logs in logs_of.items():
-        residuals.setdefault((threads, instances), []).extend(_residuals(logs))
+        residuals.setdefault((threads, instances), []).extend(residuals_of(logs))
     every = [residual for listed in residuals.values() for residual in listed]
     # Where no point was visited again, the baseline was at least elsewhere: single visits in two processes.
-    between = _between_visits(every or [difference for *_, difference in _elsewhere(logs_of)])
+    between = between_visits_of(every or [difference for *_, difference in _elsewhere(logs_of)])
     alone = {
-        setting: _between_visits(listed)
+        setting: between_visits_of(listed)
         for setting, listed in residuals.items()
         if SCALE_EFFICIENCY * len(listed) >= ENOUGH_REPEATS
     }
@@ -196,15 +201,18 @@ def median_estimate(visits: Sequence[Visit], noise: Noise, *, threads: int = 1, 
 
     Calls of one visit share whatever the machine was doing, so visits count as the independent draws. Disturbed ones are less sure by
     what taking their waiting out may be off by. On several threads that gives an upper end alone: `one_thread_s`, what the same call
-    takes on one thread, divided by the threads is the lower one, and the value is their geometric mean.
+    takes on one thread of a quiet machine, divided by the threads is the lower one, and the value is their geometric mean.
     """
     logs, disturbed = _log_medians(visits), disturbed_fraction(visits)
     center = statistics.median(logs)
     half = noise.half_width(len(visits), of_visit=_own_spread(logs, noise), more=CORRECTED_SIGMA * math.sqrt(disturbed))
     low, high = center - half - statistics.median([unexplained(visit, threads) for visit in visits]), center + half
     source = f"median of {sum(len(visit.latency_s) for visit in visits)} calls in {len(visits)} visits"
-    if disturbed > 0 and any(visit.waited_s is not None for visit in visits):
-        source += f", {sum(visit.waited_s is not None for visit in visits)} of them less the time that threads waited for a core"
+    corrected = [visit for visit in visits if not is_clean(visit) and visit.waited_s is not None]
+    if corrected:
+        source += f", {len(corrected)} of them less the time that threads waited for a core"
+        if any(map(shared_core, corrected)):
+            source += f", and less {units.percent(round(-math.expm1(-SHARED_CORE_LOG), 2))} for what sharing it costs beside"
         if threads > 1:
             least = math.log(one_thread_s) - math.log(threads) if one_thread_s is not None else center - math.log(threads)
             shared = disturbed * (min(least, center) - center)
@@ -224,11 +232,25 @@ def student_t_95(freedom: float) -> float:
     )
 
 
+def log_median(visit: Visit) -> float:
+    """Return the logarithm of the median seconds per call of a visit that counts, as on a quiet machine.
+
+    It is by visit that the shared core is taken out, so that those that shared one and those that did not are the same thing measured.
+    """
+    return math.log(statistics.median(visit.latency_s)) - (SHARED_CORE_LOG if shared_core(visit) else 0.0)
+
+
 def _log_medians(visits: Sequence[Visit]) -> list[float]:
-    return [math.log(statistics.median(visit.latency_s)) for visit in visits]
+    return [log_median(visit) for visit in visits]
 
 
-def _residuals(logs: Sequence[float]) -> list[float]:
+def visited_often(found: Sequence[FoundT], visits: Sequence[int]) -> Sequence[FoundT]:
+    """Return what was found at points of enough visits where those are enough points, else all; `visits` has the number of each."""
+    often = [entry for entry, count in zip(found, visits, strict=True) if count >= ENOUGH_OF_PAIR]
+    return often if len(often) >= ENOUGH_PAIRS else found
+
+
+def residuals_of(logs: Sequence[float]) -> list[float]:
     """Return how far the visits of one point are from its median, as many as it has degrees of freedom, on the scale of a single visit.
 
     The smallest is left out, which says nothing: of an odd number of visits it is zero. From the median, so that an odd visit spoils its
@@ -241,7 +263,7 @@ def _residuals(logs: Sequence[float]) -> list[float]:
 
 def _own_spread(logs: Sequence[float], noise: Noise) -> float | None:
     """Return the spread that a point shows from visit to visit where that is out of line with the other points, else None."""
-    residuals = _residuals(logs)
+    residuals = residuals_of(logs)
     if not residuals:
         return None
     # Of three visits or more that of the middle one, the smallest counted too: a single odd one is out of line, not the point.
@@ -249,86 +271,7 @@ def _own_spread(logs: Sequence[float], noise: Noise) -> float | None:
     return own if own > OUT_OF_LINE * noise.between_visits else None
 
 
-class PairNoise(NamedTuple):
-    """How much the ratios of one point differ from round to round: what the machine does to both of a round is not in it.
-
-    Standard deviations of logarithms, `between_processes` that of each of the two, with their degrees of freedom.
-    """
-
-    between_pairs: float
-    freedom: float
-    between_processes: float
-    process_freedom: float
-
-    @property
-    def process_difference(self) -> float:
-        """What 90 % of the differences of one file between two processes stay below, however often each is visited."""
-        return math.sqrt(2.0) * student_t_95(self.process_freedom) * self.between_processes
-
-
-class Ratios(NamedTuple):
-    """Logarithms of how many times as long one thing takes as another, each of two visits of the same round."""
-
-    logs: tuple[float, ...]
-    disturbed: tuple[bool, ...]
-
-    @property
-    def center(self) -> float:
-        """The typical one."""
-        return statistics.median(self.logs)
-
-    def half_width(self, noise: PairNoise) -> float:
-        """Return half of the 90 % interval of the typical ratio of these two processes, however long they were measured.
-
-        By the pooled noise, and never less than by how much the ratios themselves differ: those of several points need not be equal.
-        """
-        count = len(self.logs)
-        pooled = student_t_95(noise.freedom) * noise.between_pairs
-        if count < 3:
-            return pooled / math.sqrt(count)
-        own = statistics.median(abs(log - self.center) for log in self.logs) / MAD_OF_NORMAL
-        return MEDIAN_OVER_MEAN * max(pooled, student_t_95(count - 1) * own) / math.sqrt(count)
-
-    @property
-    def doubt(self) -> float:
-        """Half of the 90 % interval of what taking the waiting out of both may be off by."""
-        return NORMAL_95 * math.sqrt(2.0) * CORRECTED_SIGMA * math.sqrt(statistics.fmean(self.disturbed))
-
-
-def ratios(before: Measurement, after: Measurement) -> Ratios:
-    """Return how many times as long the first takes as the second; their visits are as they were made, for the rounds to meet."""
-    found = pairs(before.visits, after.visits)
-    logs = tuple(math.log(statistics.median(one.latency_s) / statistics.median(other.latency_s)) for one, other in found)
-    return Ratios(logs, tuple(not (is_clean(one) and is_clean(other)) for one, other in found))
-
-
-def together(found: Iterable[Ratios]) -> Ratios:
-    """Return the ratios of several points as those of one."""
-    return Ratios(*(tuple(itertools.chain.from_iterable(parts)) for parts in zip(*found, strict=True)))
-
-
-def pair_noise(site: Site) -> PairNoise:
-    """Return the noise of ratios to the model as given, pooled over all points of the site, whose visits are as they were made."""
-    as_given = {variant.id for variant in site.variants if variant.derived_from is None}
-    before = {_point(entry)[1:]: entry for entry in site.measurements if entry.variant in as_given}
-    others = [entry for entry in site.measurements if entry.variant not in as_given and _point(entry)[1:] in before]
-    found = [(entry.variant, ratios(before[_point(entry)[1:]], entry)) for entry in others]
-    found = [(name, made) for name, made in found if made.logs]
-    residuals = [residual for _, made in found for residual in _residuals(made.logs)]
-    every = [made for name, made in found if name.endswith(AGAIN)]
-    often = [made for made in every if len(made.logs) >= ENOUGH_OF_PAIR]
-    elsewhere = often if len(often) >= ENOUGH_PAIRS else every
-    residuals = residuals or [made.center for made in elsewhere]
-    spread, freedom = _between_visits(residuals)
-    if not residuals:
-        spread *= math.sqrt(2.0)
-    if not elsewhere and site.noise_fraction is not None:
-        return PairNoise(spread, freedom, _of_one(site.noise_fraction), math.inf)
-    explained = [_sampling(spread, len(made.logs)) / 2 for made in elsewhere]
-    return PairNoise(spread, freedom, *_with_prior([made.center / math.sqrt(2.0) for made in elsewhere], explained))
-
-
-def _with_prior(differences: Sequence[float], explained: Sequence[float]) -> tuple[float, float]:
+def between_processes_of(differences: Sequence[float], explained: Sequence[float]) -> tuple[float, float]:
     """Return the standard deviation from process to process and its degrees of freedom, from differences on the scale of one of the two.
 
     `explained` holds the variances that visits alone give them.
@@ -339,7 +282,8 @@ def _with_prior(differences: Sequence[float], explained: Sequence[float]) -> tup
     return math.sqrt(variance), PROCESS_PRIOR_FREEDOM + freedom
 
 
-def _between_visits(residuals: Sequence[float]) -> tuple[float, float]:
+def between_visits_of(residuals: Sequence[float]) -> tuple[float, float]:
+    """Return the standard deviation from visit to visit and its degrees of freedom; an assumed one where nothing was repeated."""
     if not residuals:
         return math.log1p(UNREPEATED_FRACTION) / NORMAL_95, math.inf
     return bounded_scale(residuals), SCALE_EFFICIENCY * len(residuals)
@@ -368,21 +312,21 @@ def _between_processes(
     visited often enough in both, where there are some.
     """
     every = _elsewhere(logs_of)
-    often = [pair for pair in every if min(pair[1:3]) >= ENOUGH_OF_PAIR]
-    found = often if len(often) >= ENOUGH_PAIRS else every
+    found = visited_often(every, [min(here, there) for _, here, there, _ in every])
     explained = [
-        statistics.fmean(_sampling(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
+        statistics.fmean(sampling_variance(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
         for point, here, there, _ in found
     ]
-    return _with_prior([difference for *_, difference in found], explained)
+    return between_processes_of([difference for *_, difference in found], explained)
 
 
-def _sampling(between_visits: float, visits: int) -> float:
+def sampling_variance(between_visits: float, visits: int) -> float:
     """Return the variance of the median of so many visits."""
     return ((MEDIAN_OVER_MEAN if visits > 2 else 1.0) * between_visits) ** 2 / visits
 
 
-def _point(entry: Measurement) -> _Point:
+def point_of(entry: Measurement) -> _Point:
+    """Return what a measurement is of: variant, batch size, sequence length, threads, instances."""
     return (entry.variant, entry.batch_size, entry.sequence_length, entry.intra_op_num_threads, entry.instances)
 
 

@@ -44,11 +44,20 @@ def _waiting_s(visit: Visit) -> float:
     return max(0.0, (visit.run_delay_s or 0.0) - (visit.throttled_s or 0.0))
 
 
+def shared_core(visit: Visit) -> bool:
+    """Return whether other work here had the visit's cores in between, and its calls count without that waiting.
+
+    Time that the host withheld says nothing of these cores: it is known of the whole machine.
+    """
+    return visit.waited_s is not None and _waiting_s(visit) > CONTAMINATED_FRACTION * sum(visit.latency_s)
+
+
 def without_waiting(visit: Visit) -> Visit:
     """Return the visit with calls as long as they take with a core for each of their threads; its record of disturbances stays.
 
-    Exact within a few percent on one thread. On several, whose waits overlap only in part, still too long: the longest wait of a thread
-    is taken out, not what all the others lost by it. What a quota withheld stays in.
+    Other work on a core slows what runs there in between, and that stays in: `medians.SHARED_CORE_LOG`. On several threads, whose waits
+    overlap only in part, still too long: the longest wait of a thread is taken out, not what all the others lost by it. What a quota
+    withheld stays in.
     """
     waits = visit.waited_s or ()
     if not any(waits):

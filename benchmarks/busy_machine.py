@@ -9,9 +9,10 @@ are points on one thread (any number of instances) that all have in common. A ma
 `quiet_error_median`: how far the quiet profiles are from each other.
 
 Keys: `busy_service_error_median` and `busy_service_error_p95` (how far the busy profiles' values are from the quiet ones, as a fraction of
-these), `busy_bias_median` (the same with its sign), `raw_service_error_median` (of the medians as the clock had them, nothing taken out),
-`corrected_log_sd` (how far the logarithms of the corrected medians lie from the quiet ones, robustly: what
-advisor.medians.CORRECTED_SIGMA is), `busy_coverage` (share of points whose interval covers the quiet value), `busy_wrong_advice`
+these), `busy_bias_median` (the same with its sign: what advisor.medians.SHARED_CORE_LOG leaves or takes too much here, near 0 where it is
+right), `raw_service_error_median` (of the medians as the clock had them, nothing taken out), `corrected_log_sd` (robust standard deviation
+about their median of the logarithms of corrected over quiet medians: what advisor.medians.CORRECTED_SIGMA is where that median is taken
+out), `busy_coverage` (share of points whose interval covers the quiet value), `busy_wrong_advice`
 (share of runs whose advice is neither the quiet one nor inconclusive), `busy_inconclusive`, the last three with `<key>_low` and
 `<key>_high`, the ends of their 90 % interval; `quiet_error_median`, `busy_waited_fraction` (of the time of the calls, median over busy
 profiles), `runs` (of all models together). Tables: `points` and `advices` have what they were taken from, `left_out` the models that
@@ -242,17 +243,21 @@ def _raw_s(visits: Sequence[Visit]) -> float:
     return statistics.median(statistics.median(visit.latency_s) for visit in visits)
 
 
+def _robust_sd(logs: Sequence[float], center: float) -> float:
+    return statistics.median(abs(log - center) for log in logs) / MAD_OF_NORMAL
+
+
 def _figures(points: list[dict[str, Any]], advices: list[dict[str, Any]]) -> Figures:
     errors = [point["busy_s"] / point["quiet_s"] - 1 for point in points]
-    corrected = [abs(math.log(point["busy_s"] / point["quiet_s"])) for point in points if point["is_disturbed"]]
+    corrected = [math.log(point["busy_s"] / point["quiet_s"]) for point in points if point["is_disturbed"]]
     without = NO_POINT if advices else NOT_BUSY
-    spread = middle(corrected, without=f"{without}, or none was disturbed")
+    usual = middle(corrected, without=f"{without}, or none was disturbed")
     return {
         "busy_service_error_median": middle(map(abs, errors), without=without),
         "busy_service_error_p95": high(map(abs, errors), without=without),
         "busy_bias_median": middle(errors, without=without),
         "raw_service_error_median": middle((abs(point["raw_s"] / point["quiet_s"] - 1) for point in points), without=without),
-        "corrected_log_sd": spread if isinstance(spread, Unknown) else spread / MAD_OF_NORMAL,
+        "corrected_log_sd": usual if isinstance(usual, Unknown) else _robust_sd(corrected, usual),
         **rate("busy_coverage", (point["low_s"] <= point["quiet_s"] <= point["high_s"] for point in points), without=without),
         **rate("busy_wrong_advice", (entry["is_wrong"] for entry in advices), without=NOT_BUSY),
         **rate("busy_inconclusive", (entry["is_inconclusive"] for entry in advices), without=NOT_BUSY),

@@ -59,6 +59,22 @@ def visit(*latency_s: float, order: int = 0) -> Visit:
     return Visit(order=order, latency_s=latency_s, run_delay_s=0.0)
 
 
+def busy(
+    call_s: float = 1.0,
+    waited_s: float = 1.0,
+    *,
+    calls: int = 5,
+    known: bool = True,
+) -> Visit:
+    """Return a visit whose calls take `call_s` of their cores, beside what else ran there, and waited on top of it."""
+    return Visit(
+        order=0,
+        latency_s=(call_s + waited_s,) * calls,
+        run_delay_s=calls * waited_s,
+        waited_s=(waited_s,) * calls if known else None,
+    )
+
+
 def measurement(
     variant: str,
     batch_size: int,

@@ -23,6 +23,7 @@ GROUND = {
         "advisor.quality_floor",
         "advisor.quantized_operators",
         "advisor.schema",
+        "advisor.speed_ratios",
         "advisor.units",
         "advisor.visits",
     ),

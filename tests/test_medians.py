@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,24 +16,24 @@ from advisor.medians import (
     NORMAL_95,
     PROCESS_SIGMA,
     SCALE_EFFICIENCY,
+    SHARED_CORE_LOG,
     UNREPEATED_FRACTION,
     Noise,
-    PairNoise,
-    Ratios,
     bounded_scale,
     median_estimate,
     medians_among,
     medians_of,
     noise_floors,
-    pair_noise,
-    ratios,
     student_t_95,
+    visited_often,
 )
 from advisor.schema.profile import Measurement, Visit
+from advisor.speed_ratios import pair_noise
 from advisor.visits import counting
-from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, visit, with_site
+from tests.profiles import busy, measurement, power_law, profile, visit, with_site
 
 SETTINGS = ((1, 1), (1, 2), (2, 1))
+SLOWER = math.exp(SHARED_CORE_LOG)  # that calls take beside other work on their core, in these tests
 NOISE = Noise(between_visits=0.05, visit_freedom=20.0, between_processes=0.02, process_freedom=6.0)
 
 
@@ -91,6 +92,11 @@ def test_points_of_few_visits_say_nothing_of_processes_where_others_were_visited
     before, after = (medians_among(points).noise.between_processes for points in (often, [*often, *few]))
 
     assert before == pytest.approx(after, rel=0.2)
+
+
+def test_others_count_where_too_few_were_visited_often():
+    assert ["a", "b", "c"] == visited_often(["a", "b", "c"], [3, 3, 1])
+    assert ["a", "b", "d"] == visited_often(["a", "b", "c", "d"], [3, 9, 2, 4])
 
 
 @given(st.integers(0, 1000), st.integers(0, 1))
@@ -225,32 +231,56 @@ def test_noise_floors_say_what_equal_things_differ_by_and_how_well_that_is_known
 # --- disturbed visits ------------------------------------------------------------------------------------------------------
 
 
-def busy(call_s=1.0, waited_s=1.0, *, calls=5, run_delay_s=None, known=True, **more):
-    """A visit whose calls take `call_s` with a core of their own, and waited on top of it."""
-    return Visit(
-        order=0,
-        latency_s=(call_s + waited_s,) * calls,
-        run_delay_s=calls * waited_s if run_delay_s is None else run_delay_s,
-        waited_s=(waited_s,) * calls if known else None,
-        **more,
-    )
-
-
 @given(st.floats(0.2, 10.0), st.integers(1, 6))
 def test_where_all_visits_of_one_thread_waited_the_estimate_is_that_without_waiting_and_less_sure(waited_s, visits):
-    estimate = median_estimate(counting([busy(1.0, waited_s)] * visits, None), NOISE)
+    estimate = median_estimate(counting([busy(SLOWER, waited_s)] * visits, None), NOISE)
     quiet = median_estimate([visit(1.0)] * visits, NOISE)
 
     assert 1.0 == pytest.approx(estimate.value)
     assert estimate.low < quiet.low < 1.0 < quiet.high < estimate.high
     assert math.log(estimate.high) >= NORMAL_95 * CORRECTED_SIGMA
-    assert f"{visits} of them less the time that threads waited" in estimate.source
+    assert f", {visits} of them less the time that threads waited for a core, and less 7 % for what sharing it" in estimate.source
+
+
+def test_a_disturbed_point_lies_lower_by_what_sharing_a_core_costs_and_is_less_sure_one_of_two_visits_in_between():
+    clean, half, disturbed = (
+        median_estimate(counting(made, None), NOISE) for made in ([visit(1.0)] * 2, [visit(1.0), busy(1.0)], [busy(1.0)] * 2)
+    )
+
+    assert [0.0, SHARED_CORE_LOG / 2, SHARED_CORE_LOG] == pytest.approx([-math.log(it.value) for it in (clean, half, disturbed)])
+    widths = [math.log(it.high / it.low) for it in (clean, half, disturbed)]
+    assert sorted(set(widths)) == widths
+    assert 2 * NOISE.half_width(2) == pytest.approx(widths[0])
+    assert [it.value**2 for it in (clean, half, disturbed)] == pytest.approx(
+        [it.low * it.high for it in (clean, half, disturbed)]
+    )
+    assert "sharing" not in clean.source
+    assert "1 of them less" in half.source
+
+
+def test_that_some_visits_shared_their_core_and_others_did_not_is_no_noise_from_visit_to_visit():
+    mixed = msgspec.structs.replace(point(), visits=counting([visit(1.0), *[busy(SLOWER)] * 4], None))
+
+    assert 0.0 == pytest.approx(medians_among([mixed]).noise.between_visits, abs=1e-9)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.5, 2.0), st.sampled_from([0.0, 0.5, 4.0]), st.booleans()), min_size=1, max_size=6),
+    st.integers(1, 8),
+    st.none() | st.floats(0.1, 20.0),
+)
+def test_the_value_lies_between_the_ends_whatever_disturbed_how_many_of_the_visits(made, threads, one_thread_s):
+    visits = counting([busy(call_s, waited_s, known=known) for call_s, waited_s, known in made], None)
+
+    estimate = median_estimate(visits, NOISE, threads=threads, one_thread_s=one_thread_s)
+
+    assert 0 < estimate.low <= estimate.value <= estimate.high
 
 
 @given(st.floats(0.1, 1.0), st.integers(2, 8))
 def test_on_several_threads_the_interval_covers_all_from_perfect_scaling_to_the_longest_wait(parallel, threads):
     single_s, upper_s = 1.0, 1.0 / threads + parallel
-    disturbed = counting([busy(upper_s, 3.0)] * 3, None)
+    disturbed = counting([busy(SLOWER * upper_s, 3.0)] * 3, None)
 
     estimate = median_estimate(disturbed, NOISE, threads=threads, one_thread_s=single_s)
 
@@ -276,8 +306,8 @@ def test_a_point_on_several_threads_is_bracketed_by_its_own_shape_on_one():
             visits=counting(visits, None),
         )
 
-    double = entry((2, 1), busy(0.8, 1.0))
-    known = medians_among([entry((1, 1), busy(1.0, 2.0)), entry((1, 1), busy(9.0, 2.0), batch_size=4), double])
+    double = entry((2, 1), busy(0.8 * SLOWER, 1.0))
+    known = medians_among([entry((1, 1), busy(SLOWER, 2.0)), entry((1, 1), busy(9.0, 2.0), batch_size=4), double])
 
     assert math.sqrt(0.8 * 0.5) == pytest.approx(known.estimate(double).value)
 
@@ -297,51 +327,6 @@ def test_stolen_time_lowers_the_low_end_where_it_is_not_known_of_which_calls():
 
     assert on_two.low < 0.7 < on_one.low
     assert 1.0 == pytest.approx(on_one.value)
-
-
-# --- ratios ----------------------------------------------------------------------------------------------------------------
-
-
-def test_ratios_pair_visits_of_the_same_round_without_their_waiting():
-    before, after = (
-        Measurement(variant=name, batch_size=1, sequence_length=None, intra_op_num_threads=1, instances=1, visits=made)
-        for name, made in (("fp32", (busy(2.0, 5.0), busy(2.2, 1.0))), ("opt", (busy(1.0, 3.0), busy(1.1, 0.0, run_delay_s=0.0))))
-    )
-
-    found = ratios(before, after)
-
-    assert [math.log(2)] * 2 == pytest.approx(list(found.logs))
-    assert found.doubt > 0
-
-
-def noise_of_pairs(levels):
-    law = fixed_cost_law(0.0, 1.0, of_variant={"opt": 0.5})
-    return pair_noise(profile(law, variants=(variant(), variant("opt")), visits=levels).sites[0])
-
-
-@given(st.lists(st.floats(0.2, 5.0), min_size=2, max_size=8))
-def test_what_the_machine_does_to_both_of_a_round_is_no_noise_of_their_ratio(levels):
-    assert 0.0 == pytest.approx(noise_of_pairs(levels).between_pairs, abs=1e-9)
-
-
-def test_what_a_machine_does_to_both_of_a_round_hides_no_difference_between_processes():
-    drift = np.exp(np.random.default_rng(0).normal(0, 0.5, 4))
-    law = fixed_cost_law(0.0, 1.0, of_variant={f"fp32{AGAIN}": 1.2})
-    made = profile(law, variants=(variant(), variant(f"fp32{AGAIN}")), visits=drift, batch_sizes=tuple(range(1, 13)))
-
-    assert math.log(1.2) / math.sqrt(2) == pytest.approx(pair_noise(made.sites[0]).between_processes, rel=0.15)
-
-
-def test_without_a_second_round_the_noise_of_a_ratio_is_assumed():
-    assert math.sqrt(2) * math.log1p(UNREPEATED_FRACTION) / NORMAL_95 == pytest.approx(noise_of_pairs([1.0]).between_pairs)
-
-
-def test_a_ratio_is_no_surer_than_all_pairs_are_even_where_its_own_agree_by_chance():
-    noise = PairNoise(between_pairs=0.1, freedom=20.0, between_processes=0.02, process_freedom=6.0)
-    agreeing, scattered = (Ratios(logs, (False,) * 4) for logs in ((0.5,) * 4, (0.1, 0.4, 0.6, 0.9)))
-
-    assert NORMAL_95 * 0.1 / 2 < agreeing.half_width(noise) < scattered.half_width(noise)
-    assert agreeing.half_width(noise) < Ratios((0.5,), (False,)).half_width(noise)
 
 
 # --- Student's law ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from advisor.visits import (
     is_at_usual_distance,
     is_clean,
     pairs,
+    shared_core,
     slowdown_at_other_distance,
     unexplained,
     usual_hop_s,
@@ -45,6 +46,20 @@ def test_a_visit_from_which_the_host_took_cores_is_not_clean() -> None:
 
 def test_a_system_that_does_not_tell_leaves_every_visit_clean() -> None:
     assert is_clean(visit(waited_s=None, steal_s=None))
+
+
+def test_other_work_had_the_cores_of_a_visit_that_waited_and_counts_without_its_waiting() -> None:
+    waited = msgspec.structs.replace(DISTURBED, waited_s=(0.2, 0.2))
+
+    assert shared_core(waited)
+    assert shared_core(without_waiting(waited))
+    assert not shared_core(DISTURBED)  # of which call it was is not known
+    assert not shared_core(msgspec.structs.replace(QUIET, waited_s=()))
+
+
+def test_what_the_host_or_a_quota_withheld_is_no_work_on_the_cores_of_a_visit() -> None:
+    assert not shared_core(msgspec.structs.replace(visit(steal_s=0.4), waited_s=()))
+    assert not shared_core(msgspec.structs.replace(DISTURBED, waited_s=(0.2, 0.2), throttled_s=0.4))
 
 
 def test_only_clean_visits_count_where_there_are_enough() -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
 from advisor.decide.service.speedup import speedup
-from advisor.medians import Medians, PairNoise, medians_of, pair_noise
+from advisor.medians import Medians, medians_of
 from advisor.schema.advice import RunsOn, ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
 from advisor.schema.workload import OnlineWorkload
+from advisor.speed_ratios import PairNoise, pair_noise
 
 
 def site_facts(site: Site) -> SiteFacts:

@@ -15,13 +15,13 @@ from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.energy import of_a_month
 from advisor.decide.service.speedup import largest_batch_of_both, speedup
-from advisor.medians import pair_noise
 from advisor.schema.advice import Place, Prediction, StudentOutlook
 from advisor.schema.catalog import DistilledPair, Lever
 from advisor.schema.distillation import IF_IT_HOLDS, Student
 from advisor.schema.lifetime import BreakEven, Making, Opportunity
 from advisor.schema.profile import QualityResult, Site, Variant
 from advisor.schema.record import Estimate, Exclusion
+from advisor.speed_ratios import pair_noise
 
 NO_PLAN = "give lifecycle: what it costs to make pays, if at all, over the model's planned life"
 NOT_WEIGHED = "Distill into a student"  # what is not judged, by the name that it has there

@@ -2,10 +2,10 @@
 
 import math
 
-from advisor.medians import PairNoise, Ratios, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
 from advisor.schema.profile import Measurement, Site, is_untrained
 from advisor.schema.record import Estimate
+from advisor.speed_ratios import PairNoise, Ratios, pair_noise, ratios, together
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
 

@@ -5,9 +5,9 @@ Both were measured in the same minute, so what the machine did to both cancels i
 
 import math
 
-from advisor.medians import PairNoise, ratios
 from advisor.schema.profile import Measurement, Site
 from advisor.schema.record import Estimate
+from advisor.speed_ratios import PairNoise, ratios
 
 
 def speedup(

@@ -3,7 +3,7 @@
 import pytest
 
 from advisor.decide.service.speedup import largest_batch_of_both, speedup
-from advisor.medians import pair_noise
+from advisor.speed_ratios import pair_noise
 from tests.profiles import profile, variant, with_site
 
 VARIANTS = (variant(), variant("opt"))

@@ -6,17 +6,9 @@ from collections.abc import Sequence
 
 from advisor.decide.generation.service.step_time import steps_of
 from advisor.decide.queue.speed_ties import FEWEST_PAIRS, PROCESS_FRACTION, SURER
-from advisor.medians import (
-    PROCESS_PRIOR_FREEDOM,
-    PROCESS_SIGMA,
-    SCALE_EFFICIENCY,
-    UNREPEATED_FRACTION,
-    PairNoise,
-    Ratios,
-    bounded_scale,
-    together,
-)
+from advisor.medians import PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, SCALE_EFFICIENCY, UNREPEATED_FRACTION, bounded_scale
 from advisor.schema.generation import Clock, DecodePoint, GenerationSite, PrefillPoint, StepVisit
+from advisor.speed_ratios import PairNoise, Ratios, together
 
 Work = tuple[str, int]  # what kind of steps are compared together: prompts, or decode steps of one batch size
 Place = tuple[Work, int, int, int]  # and threads, tokens, what is cached
