@@ -11,10 +11,11 @@ import numpy as np
 from advisor.decide.queue.simulator import CORES_OF_WAY
 from advisor.decide.service.in_server import RUN_TO_RUN_FACTOR
 from advisor.decide.service.stalls import FAR_OUT, StallProcess, is_stalled, robust_deviation
-from advisor.medians import student_t_95
+from advisor.medians import SHARED_CORE_LOG, student_t_95
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record
+from advisor.visits import CONTAMINATED_FRACTION
 
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # for a median
@@ -74,7 +75,7 @@ def calibrate(
     for, which are simulated by themselves, is neither in the spread nor in what requests take to the queue. On a busy machine calls
     count without their waiting, as in the profile: what else ran there is no part of serving.
     """
-    batches = msgspec.structs.replace(batches, call_s=batches.call_s - batches.waited_s)
+    batches = msgspec.structs.replace(batches, call_s=_without_others_s(batches))
     lengths_s, factors = _call_factors(batches)
     corrected_s = batches.expected_s * np.interp(np.log(batches.expected_s), np.log(lengths_s), factors)
     batches = msgspec.structs.replace(batches, expected_s=corrected_s)
@@ -130,6 +131,12 @@ def held_against(found: Calibration, call_s: Estimate) -> Calibration:
     low = ratio.value * math.exp(-math.hypot(math.log(ratio.value / ratio.low), quicker))
     high = ratio.value * math.exp(math.hypot(math.log(ratio.high / ratio.value), slower))
     return msgspec.structs.replace(found, call_ratio=msgspec.structs.replace(ratio, low=low, high=high))
+
+
+def _without_others_s(batches: Batches) -> np.ndarray:
+    """Return the seconds of calls (batches,) as on cores that nothing else has, for other work as visits of a profile have it."""
+    shares_cores = batches.waited_s.sum() > CONTAMINATED_FRACTION * batches.call_s.sum()
+    return np.asarray((batches.call_s - batches.waited_s) * math.exp(-SHARED_CORE_LOG if shares_cores else 0.0))
 
 
 def _stalled(residual: np.ndarray, awake_s: np.ndarray, candidate: Candidate, stalls: StallProcess | None) -> np.ndarray:
