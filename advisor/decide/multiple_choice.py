@@ -29,8 +29,9 @@ class _Options(NamedTuple):
     first: np.ndarray  # (groups,) where the options of each begin
     group: np.ndarray  # (options,)
     times: np.ndarray
-    members: tuple[tuple[int, ...], ...]  # per group: the groups as given that are equal to it
-    within: np.ndarray  # (options,) its number in a group as given
+    as_given: tuple[
+        tuple[tuple[int, ...], ...], ...
+    ]  # per group: of each that is equal to it, the options by their places as given
 
     def value(self, counts: np.ndarray) -> float:
         """Return the gain of so many of each option."""
@@ -64,31 +65,28 @@ def choose(gain: Sequence[float], limits: Sequence[Limit], one_of: Sequence[Sequ
     found = _better(options, prices, found, FIRST_CORE)[0]
     found, bound = _better(options, prices, found, None)
     total = options.value(found)
-    return Answer(chosen=_as_given(options, found, one_of), gain=total, bound=max(total, bound))
+    return Answer(chosen=_as_given(options, found), gain=total, bound=max(total, bound))
 
 
 def _without_the_dominated(gain: np.ndarray, limits: Sequence[Limit], one_of: Sequence[Sequence[int]]) -> _Options:
     """Return the options but for those that gain no more than another of their group and take no less of anything."""
     taken = np.array([_in_parts(limit) for limit in limits]).reshape(len(limits), len(gain))
-    equal: dict[bytes, list[int]] = {}
-    kept: dict[bytes, np.ndarray] = {}
-    for number, members in enumerate(one_of):
+    equal: dict[bytes, list[tuple[int, ...]]] = {}
+    for members in one_of:
         rows = np.column_stack([-gain[list(members)], taken[:, list(members)].T])
         left = _least(rows)
-        key = rows[left].tobytes()
-        equal.setdefault(key, []).append(number)
-        kept.setdefault(key, left)
-    groups = [(numbers, kept[key]) for key, numbers in equal.items()]
-    places = [one_of[numbers[0]][at] for numbers, left in groups for at in left]
-    sizes = [len(left) for _, left in groups]
+        # What is dominated lies elsewhere in each of equal groups: each keeps the places of its own.
+        equal.setdefault(rows[left].tobytes(), []).append(tuple(members[at] for at in left))
+    groups = tuple(map(tuple, equal.values()))
+    places = [place for group in groups for place in group[0]]
+    sizes = [len(group[0]) for group in groups]
     return _Options(
         gain=gain[places],
         taken=taken[:, places],
         first=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int),
         group=np.repeat(np.arange(len(groups)), sizes),
-        times=np.array([len(numbers) for numbers, _ in groups]),
-        members=tuple(tuple(numbers) for numbers, _ in groups),
-        within=np.concatenate([left for _, left in groups]),
+        times=np.array([len(group) for group in groups]),
+        as_given=groups,
     )
 
 
@@ -230,12 +228,11 @@ def _better(options: _Options, prices: _Prices, counts: np.ndarray, most: int | 
     return (made, bound) if options.fits(made) and options.value(made) > value else (counts, bound)
 
 
-def _as_given(options: _Options, counts: np.ndarray, one_of: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def _as_given(options: _Options, counts: np.ndarray) -> tuple[int, ...]:
     """Return the chosen options by their places as given."""
     chosen: list[int] = []
-    waiting = {group: list(members) for group, members in enumerate(options.members)}
+    waiting = list(map(iter, options.as_given))
     for option in np.flatnonzero(counts):
         group = int(options.group[option])
-        for _ in range(int(counts[option])):
-            chosen.append(int(one_of[waiting[group].pop(0)][options.within[option]]))
+        chosen += [next(waiting[group])[option - options.first[group]] for _ in range(int(counts[option]))]
     return tuple(sorted(chosen))

@@ -41,7 +41,21 @@ def test_no_other_choice_within_the_limits_gains_more(groups, first, second):
     else:
         assert sorted(items[index][0] for index in answer.chosen) == list(range(len(groups)))
         assert answer.gain <= answer.bound + 1e-9
+        assert answer.gain == pytest.approx(math.fsum(items[index][1] for index in answer.chosen), abs=1e-9)
+        assert fits(answer.chosen) or any(
+            math.fsum(limit.taken[index] for index in answer.chosen) == pytest.approx(limit.at_most, rel=1e-9) for limit in limits
+        )
         assert best == pytest.approx(answer.gain, abs=1e-5) or best <= answer.bound + 1e-6
+
+
+def test_groups_that_are_equal_but_for_what_is_dominated_each_get_an_option_of_their_own():
+    # What is best is the second of the first group and the first of the others; the rest is dominated.
+    gain, taken = [0.0, 1.0, 1.0, 1.0, 0.0], [1.0, 0.5, 0.5, 0.5, 0.5]
+
+    answer = choose(gain, [Limit(taken, 2.0)], [[0, 1], [2], [3, 4]])
+
+    assert (1, 2, 3) == answer.chosen
+    assert 3.0 == answer.gain
 
 
 @pytest.mark.parametrize("are_equal", [False, True])
