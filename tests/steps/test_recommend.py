@@ -432,7 +432,10 @@ def test_a_trial_is_held_against_what_is_known_of_calls_when_it_is_used(forest, 
         return lesson_of(tried, with_site(measured, measurements=tuple(slower), noise_floors=floors))
 
     def longer(visit, times):
-        return replace(visit, latency_s=tuple(times * call_s for call_s in visit.latency_s))
+        # What other work held up is held up in proportion: a visit that was disturbed is as disturbed.
+        held_up = {name: times * (getattr(visit, name) or 0.0) for name in ("run_delay_s", "steal_s", "throttled_s")}
+        waited_s = None if visit.waited_s is None else tuple(times * wait_s for wait_s in visit.waited_s)
+        return replace(visit, latency_s=tuple(times * call_s for call_s in visit.latency_s), waited_s=waited_s, **held_up)
 
     early, later, surer = lesson(1.0, 2.0), lesson(2.0, 2.0), lesson(1.0, 0.01)
     assert later.call_ratio.value == pytest.approx(early.call_ratio.value / 2)
