@@ -100,7 +100,9 @@ def main() -> None:
             cases = _load(profiles, folder, arguments)
             keep(_load_figures(cases), load_cases=[case.row() for case in cases])
         if "slo" in only:
-            asked = effort.asked._replace(load_test_s=arguments.seconds or effort.asked.load_test_s)
+            asked, given_s = effort.asked, arguments.seconds
+            if given_s:
+                asked = asked._replace(load_test_s=given_s, longest_load_test_s=given_s)
             asked = asked._replace(questions=arguments.questions or asked.questions)
             found: list[slo_cases.AdvisedCase] = []
             for case in slo_cases.advised_cases(profiles, folder, asked):

@@ -29,9 +29,7 @@ class _Options(NamedTuple):
     first: np.ndarray  # (groups,) where the options of each begin
     group: np.ndarray  # (options,)
     times: np.ndarray
-    as_given: tuple[
-        tuple[tuple[int, ...], ...], ...
-    ]  # per group: of each that is equal to it, the options by their places as given
+    as_given: tuple[tuple[tuple[int, ...], ...], ...]  # per group: of each equal one, the options by their places as given
 
     def value(self, counts: np.ndarray) -> float:
         """Return the gain of so many of each option."""
