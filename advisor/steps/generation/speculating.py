@@ -50,6 +50,7 @@ class Trial(NamedTuple):
     running: int
     prompts: tuple[tuple[int, ...], ...]
     output_tokens: int
+    decides: bool = False  # whether to propose tokens at all: tried with every variant before the rest is with any
 
     @property
     def named(self) -> str:
@@ -167,9 +168,14 @@ class Speculating:
         self.exclusions: list[Exclusion] = []
         self.named = LOOKUP if draft is None else draft.named
         self.many = min(MANY, plan.settings.max_running_requests)
+        self._failed: set[str] = set()  # variants that the engine said no to
+        self._untried_s: dict[str, dict[Trial, float]] = {}  # by variant: what there was no time for, with the seconds it takes
 
     def tried(self, variants: Sequence[GenerationVariant], windows: Windows | None) -> dict[str, tuple[Speculation, ...]]:
-        """Return what speculation does to variants, the quickest of them first, as far as there was time for."""
+        """Return what speculation does to variants, the quickest of them first, as far as there was time for.
+
+        Which of them will be advised is not known yet, so that each gets its share of the time.
+        """
         known = {variant.id: speed for variant in variants if (speed := self._speed(variant)) is not None}
         if not known:
             return {}
@@ -178,10 +184,12 @@ class Speculating:
         if prompts is None:
             return {}
         trials = [*self._trials(prompts, windows)]
-        found: dict[str, tuple[Speculation, ...]] = {}
-        for variant in listed:
-            found[variant.id] = self._of_variant(variant, known[variant.id], trials)
-        return found
+        for decides in (True, False):
+            asked = [trial for trial in trials if trial.decides is decides]
+            left = [self._left(variant, known[variant.id], asked) for variant in listed]
+            for place, (variant, least_s) in enumerate(zip(listed, left, strict=True)):
+                self._try(variant, least_s, later_s=sum(sum(later.values()) for later in left[place + 1 :]))
+        return {variant.id: self._found(variant, trials) for variant in listed}
 
     def _speed(self, variant: GenerationVariant) -> Speed | None:
         """Return what was timed of a variant on these threads, None where that does not tell enough, or it is not served so."""
@@ -239,9 +247,9 @@ class Speculating:
             if self.many > 1:
                 yield Trial("free", self.many, prompts.free, beside)
             return
-        yield Trial("copying", 1, prompts.copying, alone)
+        yield Trial("copying", 1, prompts.copying, alone, decides=True)
         if self.many > 1:
-            yield Trial("free", self.many, prompts.free, beside)
+            yield Trial("free", self.many, prompts.free, beside, decides=True)
             yield Trial("copying", self.many, prompts.copying, beside)
         yield Trial("free", 1, prompts.free, alone)
         yield from self._given(prompts, windows)
@@ -253,7 +261,7 @@ class Speculating:
         for running in dict.fromkeys((1, self.many)):
             if len(given) >= FEWEST_ROUNDS * running:
                 tokens = prompts.output_tokens if running == 1 else prompts.output_tokens_of_many
-                yield Trial("given", running, given, tokens)
+                yield Trial("given", running, given, tokens, decides=self.draft is not None)
             elif windows is not None:
                 few = f"{counted(len(given), 'piece')} of it are long enough, and {FEWEST_ROUNDS * running} are needed"
                 self._exclude(f"{self.named} on {TEXTS['given']} at {counted(running, 'request')}", few)
@@ -261,16 +269,23 @@ class Speculating:
     def _known(self, variant: GenerationVariant) -> dict[tuple[LookupText, int], Speculation | None]:
         return self.journal.speculated(variant.id, None if self.draft is None else self.draft.sha256)
 
-    def _of_variant(self, variant: GenerationVariant, speed: Speed, trials: Sequence[Trial]) -> tuple[Speculation, ...]:
-        """Return what was found of a variant, by this run or the one before."""
+    def _left(self, variant: GenerationVariant, speed: Speed, trials: Sequence[Trial]) -> dict[Trial, float]:
+        """Return what neither this run nor the one before has tried, with the seconds that it takes at the least."""
         known = self._known(variant)
-        left = [trial for trial in trials if (trial.text, trial.running) not in known]
-        least_s = {trial: FEWEST_ROUNDS * speed.pair_s(trial) for trial in left}
-        if left and not any(self.stage.ledger.has_time_for(need_s) for need_s in least_s.values()):
-            self._exclude(f"{self.named} with {variant.id}", self._no_time(min(least_s.values())))
-        elif left:
-            with self.stage.how.start() as apart:
-                self._try(apart, variant, left, least_s)
+        return {
+            trial: FEWEST_ROUNDS * speed.pair_s(trial)
+            for trial in trials
+            if (trial.text, trial.running) not in known and variant.id not in self._failed
+        }
+
+    def _found(self, variant: GenerationVariant, trials: Sequence[Trial]) -> tuple[Speculation, ...]:
+        """Return what was found of a variant, by this run or the one before, and keep what was not."""
+        untried_s = self._untried_s.get(variant.id, {})
+        if untried_s and len(untried_s) == len(trials):
+            self._exclude(f"{self.named} with {variant.id}", self._no_time(min(untried_s.values())))
+        else:
+            for trial, need_s in untried_s.items():
+                self._exclude(f"{self.named} on {trial.named} with {variant.id}", self._no_time(need_s))
         known = self._known(variant)
         found = [(trial, known[trial.text, trial.running]) for trial in trials if (trial.text, trial.running) in known]
         for trial, record in found:
@@ -278,15 +293,17 @@ class Speculating:
                 self._exclude(f"{self.named} on {trial.named} with {variant.id}", self._too_long())
         return tuple(record for _, record in found if record is not None)
 
-    def _try(
-        self,
-        apart: Apart,
-        variant: GenerationVariant,
-        trials: Sequence[Trial],
-        least_s: dict[Trial, float],
-    ) -> None:
-        """Try what there is time for, and keep what was found in the journal."""
+    def _try(self, variant: GenerationVariant, least_s: Mapping[Trial, float], *, later_s: float) -> None:
+        """Try what there is time for, keep what was found in the journal, and leave their share to later variants."""
+        if any(self.stage.ledger.has_time_for(need_s) for need_s in least_s.values()):
+            with self.stage.how.start() as apart:
+                self._try_apart(apart, variant, least_s, later_s)
+        else:
+            self._untried_s.setdefault(variant.id, {}).update(least_s)
+
+    def _try_apart(self, apart: Apart, variant: GenerationVariant, least_s: Mapping[Trial, float], later_s: float) -> None:
         ledger, folder = self.stage.ledger, self.plan.folder.parent / variant.path
+        trials = [*least_s]
         setting = SpeculationSetting(
             intra_op_num_threads=self.threads,
             most_running=self.many,
@@ -306,12 +323,13 @@ class Speculating:
                 apart.call(limit, profiling.speculation_opened, folder, setting)
             for place, trial in enumerate(trials):
                 if not ledger.has_time_for(least_s[trial]):
-                    self._exclude(f"{self.named} on {trial.named} with {variant.id}", self._no_time(least_s[trial]))
+                    self._untried_s.setdefault(variant.id, {})[trial] = least_s[trial]
                     continue
                 most_s = LAST_START * ledger.planned_s - ledger.spent_s
-                share = least_s[trial] / sum(least_s[other] for other in trials[place:])
+                share = least_s[trial] / (later_s + sum(least_s[other] for other in trials[place:]))
                 self._one(apart, variant, trial, setting, share * most_s, most_s)
         except AdvisorError as error:
+            self._failed.add(variant.id)
             self._exclude(f"{self.named} with {variant.id}", error.fault)
 
     def _one(

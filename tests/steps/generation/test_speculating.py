@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from advisor.measure.generation.openvino import profiling, prompts
 from advisor.measure.generation.openvino.engine import Draft, Lookup
 from advisor.measure.generation.openvino.profiling import SpeculationSetting
 from advisor.measure.generation.openvino.prompts import Prompts
+from advisor.measure.generation.openvino.speculation import FEWEST_ROUNDS
 from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Point
 from advisor.measure.generation.timing.journal import GenerationJournal, Visited
@@ -17,7 +20,7 @@ from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import Speculation, StepVisit
 from advisor.schema.record import Estimate
 from advisor.steps.generation.plan import How, Stage
-from advisor.steps.generation.speculating import Drafting, Speculating
+from advisor.steps.generation.speculating import Drafting, Speculating, Speed, Trial
 from tests.generation_profiles import variant
 from tests.steps.generation.test_judging import plan
 
@@ -38,7 +41,7 @@ class Clock:
 
 
 class Engine:
-    """Answers for the processes: each trial takes so many seconds, and gives what is known, or nothing."""
+    """Answers for the processes: each trial takes so many seconds (None: all that it may), and gives what is known, or nothing."""
 
     def __init__(self, clock, took_s, *, too_slow=()):
         self.clock, self.took_s, self.too_slow = clock, took_s, too_slow
@@ -58,7 +61,7 @@ class Engine:
             return 5.0
         folder, _, text, listed, running = arguments
         self.asked.append((folder.name, text, running, len(listed)))
-        self.clock.now_s += self.took_s
+        self.clock.now_s += named["seconds"] if self.took_s is None else self.took_s
         return None if (text, running) in self.too_slow else record(text, running)
 
 
@@ -103,16 +106,30 @@ def speculating(tmp_path):
     return made
 
 
-def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(speculating):
+def test_with_time_every_text_is_tried_with_every_variant_what_decides_with_all_first(speculating):
     found, exclusions, asked = speculating(10.0)
 
-    assert ["openvino-int8"] * 6 + ["openvino-fp32"] * 6 == [name for name, *_ in asked]
-    texts = [("copying", 1), ("free", 8), ("copying", 8), ("free", 1), ("given", 1), ("given", 8)]
-    assert texts == [(text, running) for _, text, running, _ in asked[:6]]
-    assert dict.fromkeys(("openvino-int8", "openvino-fp32"), texts) == {
+    names, texts = ("openvino-int8", "openvino-fp32"), [("copying", 1), ("free", 8)]
+    others = [("copying", 8), ("free", 1), ("given", 1), ("given", 8)]
+    expected = [(name, trial) for trials in (texts, others) for name in names for trial in trials]
+    assert expected == [(name, (text, running)) for name, text, running, _ in asked]
+    assert dict.fromkeys(names, texts + others) == {
         name: [(it.text, it.running_requests) for it in records] for name, records in found.items()
     }
     assert [] == exclusions
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(left_s=st.floats(0.0, 130.0))
+def test_what_decides_is_tried_with_every_variant_though_each_uses_all_its_time(speculating, left_s):
+    speeds = [Speed(factor * TOKEN_S, factor * ALONE_S, factor * MANY_S) for factor in (1.0, 2.0)]
+    deciding = [Trial("copying", 1, PROMPTS.copying, 20), Trial("free", 8, PROMPTS.free, 20)]
+    least_s = sum(FEWEST_ROUNDS * speed.pair_s(trial) for speed in speeds for trial in deciding)
+
+    found, _, _ = speculating(130.0 - max(left_s, 1.001 * least_s), took_s=None, journal=f"{left_s.hex()}.journal")
+
+    for name in ("openvino-int8", "openvino-fp32"):
+        assert [("copying", 1), ("free", 8)] == [(it.text, it.running_requests) for it in found[name][:2]]
 
 
 def test_what_there_is_no_time_for_is_named_with_what_it_takes(speculating):
