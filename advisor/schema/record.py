@@ -52,6 +52,10 @@ class Estimate(Record, frozen=True, kw_only=True):
     basis: Basis
     source: str
 
+    def overlaps(self, other: "Estimate") -> bool:
+        """Return whether the intervals of both have anything in common: then the two cannot be told apart."""
+        return self.low <= other.high and other.low <= self.high
+
 
 class Exclusion(Record, frozen=True, kw_only=True):
     """Something that was not considered, and why."""

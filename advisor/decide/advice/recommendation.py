@@ -80,7 +80,7 @@ def recommend(
     others = [entry for index, entry in enumerate(found.cheapest) if index != place]
     as_cheap = [predict(site, other, count, today_replicas=replicas_today) for other, count in others]
     target = recommended.latency_slo_s
-    ties = [entry for entry in as_cheap if entry.latency_slo_s.low <= target.high and target.low <= entry.latency_slo_s.high]
+    ties = [entry for entry in as_cheap if entry.latency_slo_s.overlaps(target)]
     return recommended, tuple(ties[:MAX_TIES]), len(ties) > MAX_TIES
 
 

@@ -189,12 +189,8 @@ def covered(measured: TokenTimes, expected: TokenTimes) -> dict[str, bool]:
         ours, theirs = getattr(measured, name), getattr(expected, name)
         if ours is not None and theirs is not None:
             for level in ("p50", "p90", "p99"):
-                found[f"{name}.{level}"] = _overlap(getattr(ours, level), getattr(theirs, level))
+                found[f"{name}.{level}"] = getattr(ours, level).overlaps(getattr(theirs, level))
     return found
-
-
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    return one.low <= other.high and other.low <= one.high
 
 
 def step_ratios(times: StepTimes, log: StepLog) -> Shown:

@@ -42,6 +42,11 @@ class Way(Record, frozen=True, kw_only=True):
         """What its steps were measured under."""
         return self.variant, self.intra_op_num_threads
 
+    @property
+    def but_for_the_limit(self) -> tuple[str, int, Policy, int | None]:
+        """All but how many requests may run side by side, and for how many tokens the cache is made therefore."""
+        return self.variant, self.intra_op_num_threads, self.policy, self.chunk_tokens
+
     def replicated(self, replicas: int, hardware: str) -> GenerationCandidate:
         """Return the candidate with so many replicas on that hardware."""
         return GenerationCandidate(

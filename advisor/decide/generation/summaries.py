@@ -134,8 +134,12 @@ def kv_curve(demand: TokenDemand, each_bytes: float, most: int) -> tuple[KvPoint
 def others(
     sites: Sequence[GenerationUnderLoad], shown: GenerationPrediction | None, confidence: float, today_replicas: int | None
 ) -> tuple[GenerationPrediction, ...]:
-    """Return the cheapest that keeps the targets of each other variant and policy that may be recommended, cheapest first."""
+    """Return the cheapest that keeps the targets of each other variant and policy that may be recommended, cheapest first.
+
+    With the limit of running requests of what is shown, where that is as cheap: two limits compared would say nothing of variants.
+    """
     found: list[GenerationPrediction] = []
+    limit = None if shown is None else shown.candidate.max_running_requests
     for site in sites:
         space = site.ways(site.admitted())
         kinds = dict.fromkeys((way.variant, way.policy) for way in space)
@@ -143,6 +147,7 @@ def others(
             if shown is not None and kind == (shown.candidate.variant, shown.candidate.policy) and _is_at(site, shown):
                 continue
             alike = [way for way in space if (way.variant, way.policy) == kind]
+            alike.sort(key=lambda way: way.max_running_requests != limit)
             best = search([Searchable(site, alike)], confidence, enough=1).cheapest
             found.extend(predict(site, each.way, each.replicas, today_replicas=today_replicas) for each in best)
     return tuple(sorted(found, key=lambda entry: entry.cost_usd_per_hour.value))

@@ -177,7 +177,7 @@ def compare(
         meets_slo=measured.value <= target_s,
         predicted=prediction,
         expected=replayed,
-        prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
+        prediction_held=measured.overlaps(predicted),
         stalls=observed.stalls,
         others_fraction=observed.others_fraction,
     )

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.decide.generation.advise import advise_generation
+from advisor.decide.generation.decision import is_tie
 from advisor.errors import InputError
 from advisor.schema.advice import Place
 from advisor.schema.generation import GenerationAdvice
@@ -135,12 +136,42 @@ def test_an_uncertainty_that_is_accepted_settles_the_answer():
     assert "change" == advised(asked, noisy, max_uncertainty=100.0).outcome
 
 
-def test_equally_cheap_candidates_whose_times_overlap_are_ties():
-    found = advised(workload(1.0, quality=FLOOR, brings=tokens(50, 5), baseline=Baseline(replicas=3)))
+def test_equally_cheap_candidates_that_neither_times_nor_capacity_tell_apart_are_ties():
+    found = usual_advice()
+    best = found.recommended
 
-    assert "change" == found.outcome
-    assert {found.recommended.cost_usd_per_hour.value} == {tie.cost_usd_per_hour.value for tie in found.ties}
     assert 0 < len(found.ties) <= 5
+    assert {best.cost_usd_per_hour.value} == {tie.cost_usd_per_hour.value for tie in found.ties}
+    assert all(tie.times.ttft_s.slo.overlaps(best.times.ttft_s.slo) for tie in found.ties)
+    assert all(tie.capacity_requests_per_s.overlaps(best.capacity_requests_per_s) for tie in found.ties)
+
+
+def test_what_carries_less_is_no_tie_though_it_is_as_quick():
+    best = usual_advice().recommended
+    carried = best.capacity_requests_per_s
+    less = replace(best, capacity_requests_per_s=replace(carried, low=0.0, value=0.5 * carried.low, high=0.99 * carried.low))
+
+    assert is_tie(best, best)
+    assert not is_tie(less, best)
+
+
+def test_of_limits_that_cost_the_same_one_is_advised_with_which_a_replica_carries_most():
+    traffic = {"quality": FLOOR, "brings": tokens(100, 20)}
+    two = Baseline(variant="int8", max_batch_size=2, replicas=1)
+
+    best, tight = advised(workload(20.0, **traffic)).recommended, advised(workload(20.0, **traffic, baseline=two))
+
+    assert ("int8", 4, 1) == (best.candidate.variant, best.candidate.max_running_requests, best.candidate.replicas)
+    # Two would keep the targets at the same cost, and stay where they run today.
+    assert "keep" == tight.outcome
+    assert tight.recommended.cost_usd_per_hour.value == best.cost_usd_per_hour.value
+    assert tight.recommended.capacity_requests_per_s.high < best.capacity_requests_per_s.low
+
+
+def test_other_variants_are_shown_with_the_limit_that_is_advised_where_that_is_as_cheap():
+    found = usual_advice()
+
+    assert {found.recommended.candidate.max_running_requests} == {it.candidate.max_running_requests for it in found.others}
 
 
 def test_every_candidate_is_accounted_for():
