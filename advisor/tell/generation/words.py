@@ -24,7 +24,7 @@ from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 
 RISK_FREE = "No risk was found beyond the intervals given below."
-TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
+TIED = "They cost the same, and the intervals of their times and of what they carry overlap. Any of them is as good a choice."
 SERVED = (
     "Requests were really served, at times fixed beforehand, and times count from the moment each was due. Predicted is the simulation of "
     "these very requests by what was known before. At its own speed is the same with steps as quick as they were meanwhile: what is then "

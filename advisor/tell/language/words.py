@@ -4,7 +4,7 @@ from advisor import units
 from advisor.schema.language import Accepting, ApiAlternative, DeploymentPrediction, LanguageAdvice, SpeculationByLoad
 from advisor.schema.record import Record
 from advisor.tell.generation.naming import BINDS, at_slo, named, targets, targets_in_words
-from advisor.tell.generation.words import RISK_FREE, SPLIT, TIED, TIMES, as_sentences, capitalized
+from advisor.tell.generation.words import RISK_FREE, SPLIT, TIMES, as_sentences, capitalized
 from advisor.tell.language.naming import (
     GROUNDS,
     api_compared,
@@ -19,6 +19,7 @@ from advisor.tell.language.naming import (
 )
 from advisor.tell.words.figures import Figure, Sentence, figure, written
 
+TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
 NOT_PREDICTED = "nothing that was asked for can hold the model and a request, so nothing was simulated"
 PASTE = (
     "These are the arguments of vLLM for one replica. Give all replicas the same, behind a load balancer. "
