@@ -17,6 +17,8 @@ class Option(Record, frozen=True, kw_only=True):
 
 TODAY = "today"
 UNPROVEN = "quality not measured"
+# By what ties cannot be told apart.
+TIED = "They cost the same, and the intervals of their {} overlap. Any of them is as good a choice."
 NEEDED_TODAY = "today's configuration, as many as it would need"
 
 

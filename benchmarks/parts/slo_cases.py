@@ -63,7 +63,7 @@ class AdvisedCase(NamedTuple):
 
     def covers(self, figure: str, *, with_stalls: bool) -> bool:
         said, seen = self._figures(figure, with_stalls=with_stalls)
-        return said.low <= seen.high and seen.low <= said.high
+        return said.overlaps(seen)
 
     def _figures(self, figure: str, *, with_stalls: bool) -> tuple[Estimate, Estimate]:
         assert self.test is not None and self.without_stalls is not None

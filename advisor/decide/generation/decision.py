@@ -1,19 +1,17 @@
 """The recommendation against what runs today: the best of what was searched, and how far it is known."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple
 
 import msgspec
 
-from advisor.decide.generation.capacity import capacity
 from advisor.decide.generation.prediction import predict
 from advisor.decide.generation.search import Chosen, Found, Searchable, SiteT, fewest_replicas, search
 from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.simulation import Reached, place_of
 from advisor.decide.generation.site import MAX_REPLICAS, GenerationRequest, GenerationUnderLoad, UnderLoad, WayT
 from advisor.decide.generation.space import Way, of_candidate
-from advisor.decide.queue.search import ENOUGH_CHEAPEST
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.schema.generation import GenerationPrediction, TokenTimes
 from advisor.schema.record import Estimate, Exclusion
@@ -97,10 +95,10 @@ def decide(sites: Sites, spaces: list[Space], found: Best, baseline: GenerationP
     if keeps and (baseline.cost_usd_per_hour.value <= found.usd_per_hour if found.cheapest else given is not None):
         return start._replace(recommended=baseline)
     if found.cheapest:
-        chosen = roomiest(found.cheapest)
-        best = _predicted(chosen, given, with_capacity=True)
-        as_cheap = [_predicted(other, given, with_capacity=True) for other in found.cheapest if other != chosen]
-        ties = [entry for entry in as_cheap if is_tie(entry, best)]
+        as_cheap = {each: _predicted(each, given, with_capacity=True) for each in found.cheapest}
+        chosen = roomiest(as_cheap)
+        best = as_cheap.pop(chosen)
+        ties = [entry for entry in as_cheap.values() if is_tie(entry, best)]
         start = start._replace(at=chosen.site, recommended=best, ties=tuple(ties[:MAX_TIES]))
     unproven = _unproven(sites, start.recommended, confidence)
     start = start._replace(unproven=unproven)
@@ -111,19 +109,25 @@ def decide(sites: Sites, spaces: list[Space], found: Best, baseline: GenerationP
     return start._replace(at=site, miss=miss, binding_constraint=binding_constraint(site, miss, unproven))
 
 
-def roomiest(cheapest: Sequence[Chosen[GenerationUnderLoad, Way]]) -> Chosen[GenerationUnderLoad, Way]:
+def roomiest(as_cheap: Mapping[Chosen[GenerationUnderLoad, Way], GenerationPrediction]) -> Chosen[GenerationUnderLoad, Way]:
     """Return the simplest of equally cheap candidates, with as many requests side by side as let a replica carry most.
 
     How many may run costs nothing and changes nothing else, and the fewest that keep the targets leave the least room for more traffic.
     Of limits that cannot be told apart by what is carried the lowest is taken. What runs today stays as it is.
     """
-    first = cheapest[0]
+    first = next(iter(as_cheap))
     if first.site.is_home and first.way == first.site.today:
         return first
-    alike = [each for each in cheapest if each.site is first.site and each.way.but_for_the_limit == first.way.but_for_the_limit]
-    carried = [(each, found.requests_per_s) for each in alike if (found := capacity(each.site.serving, each.way, each.replicas))]
-    most = max((rate for _, rate in carried), key=lambda rate: rate.value, default=None)
-    return next((each for each, rate in carried if most is not None and rate.high >= most.low), first)
+    carried = {
+        each: rate
+        for each, predicted in as_cheap.items()
+        if each.site is first.site and each.way.but_for_the_limit == first.way.but_for_the_limit
+        if (rate := predicted.capacity_requests_per_s) is not None
+    }
+    if not carried:
+        return first
+    most = max(carried.values(), key=lambda rate: rate.value)
+    return next(each for each, rate in carried.items() if rate.overlaps(most))
 
 
 def _predicted(
@@ -175,12 +179,9 @@ class Ends(NamedTuple, Generic[SiteT, WayT]):
     quick_usd: float  # infinite where nothing keeps the targets
 
 
-def ends(spaces: Sequence[Searchable[SiteT, WayT]], slow_usd: float, *, enough: int = 1) -> Ends[SiteT, WayT]:
-    """Return the other ends of an answer that costs so much at the slow end of the steps, infinite for none.
-
-    Of what is most likely at most so many are sought as are `enough`.
-    """
-    likely = search(spaces, MIDDLE_CONFIDENCE, enough=enough, below_usd_per_hour=slow_usd)
+def ends(spaces: Sequence[Searchable[SiteT, WayT]], slow_usd: float) -> Ends[SiteT, WayT]:
+    """Return the other ends of an answer that costs so much at the slow end of the steps, infinite for none."""
+    likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
     likely_usd = min(slow_usd, likely.usd_per_hour)
     quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
     return Ends(likely, quick, likely_usd, min(likely_usd, quick.usd_per_hour))
@@ -190,18 +191,19 @@ def weigh(decision: Decision, spaces: list[Space], request: GenerationRequest) -
     """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
     slow = decision.recommended
     slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
-    likely, _, _, quick_usd = ends(spaces, slow_usd, enough=ENOUGH_CHEAPEST)
+    quick_usd = ends(spaces, slow_usd).quick_usd
     if math.isinf(quick_usd) or slow_usd <= request.max_uncertainty * quick_usd:
         return decision
     given = given_replicas(decision.at)
-    chosen = roomiest(likely.cheapest) if likely.cheapest else None
-    most_likely = slow if chosen is None else _predicted(chosen, given, with_capacity=True)
+    likely = search(spaces, MIDDLE_CONFIDENCE, below_usd_per_hour=slow_usd).cheapest
+    as_cheap = {each: _predicted(each, given, with_capacity=True) for each in likely}
+    chosen = roomiest(as_cheap) if as_cheap else None
     return decision._replace(
         at=decision.at if chosen is None else chosen.site,
         recommended=None,
         ties=(),
         is_open=True,
-        likely=most_likely,
+        likely=slow if chosen is None else as_cheap[chosen],
         binding_constraint=None,
         quick_usd=quick_usd,
         slow_usd=None if slow is None else slow_usd,

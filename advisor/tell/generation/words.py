@@ -20,11 +20,10 @@ from advisor.tell.generation.naming import (
     targets_in_words,
 )
 from advisor.tell.generation.students import OF_STUDENTS, of_students
-from advisor.tell.options import today_is_given
+from advisor.tell.options import TIED, today_is_given
 from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 
 RISK_FREE = "No risk was found beyond the intervals given below."
-TIED = "They cost the same, and the intervals of their times and of what they carry overlap. Any of them is as good a choice."
 SERVED = (
     "Requests were really served, at times fixed beforehand, and times count from the moment each was due. Predicted is the simulation of "
     "these very requests by what was known before. At its own speed is the same with steps as quick as they were meanwhile: what is then "
@@ -127,7 +126,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         served_because=SERVED if advice.replays else None,
         replays=tuple(_replay(replay) for replay in advice.replays),
         ties=f"{units.counted(len(advice.ties), 'other configuration')} cannot be told apart from it" if advice.ties else None,
-        ties_because=TIED if advice.ties else None,
+        ties_because=TIED.format("times and of what they carry") if advice.ties else None,
         alternatives=_alternatives(advice),
         unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven) if unproven else None,

@@ -17,9 +17,9 @@ from advisor.tell.language.naming import (
     roles,
     subject,
 )
+from advisor.tell.options import TIED
 from advisor.tell.words.figures import Figure, Sentence, figure, written
 
-TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
 NOT_PREDICTED = "nothing that was asked for can hold the model and a request, so nothing was simulated"
 PASTE = (
     "These are the arguments of vLLM for one replica. Give all replicas the same, behind a load balancer. "
@@ -120,7 +120,7 @@ def language_words(advice: LanguageAdvice) -> LanguageWords:
         cache_because=_cache_because(shown) if shown else None,
         cost_split=f"{reads} of the busy time reads prompts, {generates} generates. {SPLIT}" if shown else None,
         ties=f"{units.counted(len(advice.ties), 'other deployment')} cannot be told apart from it" if advice.ties else None,
-        ties_because=TIED if advice.ties else None,
+        ties_because=TIED.format("times") if advice.ties else None,
         alternatives=_alternatives(advice),
         model=_model(advice),
         evidence=_evidence(advice),

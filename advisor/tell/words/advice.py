@@ -4,7 +4,7 @@ from advisor import units
 from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
-from advisor.tell.options import curves_shown, options, subject, today_is_given
+from advisor.tell.options import TIED, curves_shown, options, subject, today_is_given
 from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, unproven_of, written
 from advisor.visits import fault_of, is_valid
 
@@ -18,7 +18,6 @@ SERVED = (
     "Open loop: a separate process sent the requests at times fixed beforehand, and latency counts from the moment each was due. Expected "
     "is the simulation of these same requests, made before the test."
 )
-TIED = "They cost the same, and the intervals of their latency overlap. Any of them is as good a choice."
 COMPARED = (
     "Speed-up is over the first variant, at batch size 1. Agreement compares raw outputs with those of the model as given. It is a proxy "
     "for quality and never admits a variant."
@@ -98,7 +97,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         served_because=SERVED if advice.load_tests else None,
         load_tests=tuple(_load_test(test) for test in advice.load_tests),
         ties=_ties(advice) if ties else None,
-        ties_because=TIED if ties else None,
+        ties_because=TIED.format("latency") if ties else None,
         tied=tuple(_tied(tie, advice) for tie in advice.ties),
         speed_ties=_speed_ties(advice) if advice.speed_ties else None,
         speed_tied=_speed_tied(advice),
